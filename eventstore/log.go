@@ -129,6 +129,13 @@ type Result struct {
 	Repeated   bool // the command had been appended before; this is the first result
 }
 
+// Known is what the log knows of a command: nothing (zero value), its first result, or that its key was used with another body.
+type Known struct {
+	Result Result // with Repeated true where Found
+	Found  bool
+	Reused bool
+}
+
 // Head is the last record's position and time. An empty log has Position -1.
 type Head struct {
 	Position   int64
@@ -137,7 +144,7 @@ type Head struct {
 
 // Log is the contract of a store.
 //
-// Append MUST be all or none over the whole call, MUST NOT return nil before every record is durable, MUST give contiguous positions over
+// Append MUST be all or none over the whole call, MUST answer a repeated command with its first result whatever its expectations say now, MUST NOT return nil before every record is durable, MUST give contiguous positions over
 // all processes that append, and MUST make a record at p visible only with all records below p. It returns ErrConflict (see Conflict)
 // when an expectation, guard or bound fails: the caller loads again, decides again, appends again. ErrCommandReused when a command's
 // key is known with another body. A lost connection while committing is ErrUnknownOutcome: repeat the same command.
@@ -152,8 +159,8 @@ type Log interface {
 	Read(ctx context.Context, positions ...int64) ([]Recorded, error)
 	// ReadAll reads up to limit records from position from on; empty at the head. The records' bytes are the caller's to keep.
 	ReadAll(ctx context.Context, from int64, limit int) ([]Recorded, error)
-	// ReadCommand finds the first result of a command. ok is false if it is unknown; ErrCommandReused if known with another body.
-	ReadCommand(ctx context.Context, command Command) (result Result, ok bool, err error)
+	// ReadCommands finds the first results of commands, in the order asked (an import asks for thousands at once).
+	ReadCommands(ctx context.Context, commands ...Command) ([]Known, error)
 	Head(ctx context.Context) (Head, error)
 }
 
