@@ -119,6 +119,10 @@ type Append struct {
 	// Rows are view rows committed in the same transaction (import progress, a folded state): derived data that must not be ahead
 	// of, or behind, the log.
 	Rows []Row
+	// Begins is set only by an append that starts a generation (genesis, generation-started): its own leaves and all later ones carry
+	// this identity, and the store remembers it in the same transaction. On an empty log any other append is ErrNoGenesis; on a log
+	// that has begun, the same log id with a higher generation is accepted, everything else is a conflict.
+	Begins *Identity
 }
 
 // Result is what an append came to.

@@ -42,5 +42,7 @@ type Store interface {
 	Waker
 	Views
 	Leases
+	// Identity returns the log's id and current generation; ErrNoGenesis if the store holds no log yet.
+	Identity(ctx context.Context) (Identity, error)
 	Close() error
 }

@@ -1,0 +1,81 @@
+package eventstore
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Follow reads the log from position from on, in pages of up to pageSize records, and gives each page to fn in order, until ctx ends (nil is
+// returned) or reading or fn fails (their error). At the head it waits for waker. It is the only loop over the log in the house: a
+// follower keeps its position itself, together with what it derives, and starts Follow again from there.
+func Follow(ctx context.Context, log Log, waker Waker, from int64, pageSize int, fn func([]Recorded) error) error {
+	for {
+		page, err := log.ReadAll(ctx, from, pageSize)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case len(page) > 0:
+			if err := fn(page); err != nil {
+				return err
+			}
+			from += int64(len(page))
+			continue
+		}
+		if err := waker.Wait(ctx, from); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// Signal is the part of a Waker that both stores share: it remembers the highest position known to be on the log and wakes whoever
+// waits for it. The zero value is ready.
+type Signal struct {
+	mu    sync.Mutex
+	known int64 // one beyond the highest position known
+	grown chan struct{}
+}
+
+// Raise makes it known that the record at position is on the log.
+func (s *Signal) Raise(position int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if position+1 <= s.known {
+		return
+	}
+	s.known = position + 1
+	if s.grown != nil {
+		close(s.grown)
+		s.grown = nil
+	}
+}
+
+// Wait returns nil once position is known, or after poll (a safety net for lost notifications), and ctx's error if that ends first.
+func (s *Signal) Wait(ctx context.Context, position int64, poll time.Duration) error {
+	timer := time.NewTimer(poll)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		if position < s.known {
+			s.mu.Unlock()
+			return ctx.Err()
+		}
+		if s.grown == nil {
+			s.grown = make(chan struct{})
+		}
+		grown := s.grown
+		s.mu.Unlock()
+		select {
+		case <-grown:
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
