@@ -1,0 +1,236 @@
+package consent
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// FieldSet is a set of an event type's fields: bit i is the i-th field of the type's registry row. Sets are on the log, so rows only grow.
+type FieldSet uint64
+
+// maxFields is how many fields a FieldSet can tell apart.
+const maxFields = 64
+
+// Rules are agreements compiled: per event type the candidates, in agreement id order, with their fields as bits. They never change.
+type Rules struct {
+	agreements []Agreement // sorted by id; the newest version of each
+	index      map[string]int16
+	events     map[string]*eventRules
+}
+
+// eventRules is what the rules hold for one event type. The maps lead from what a citizen's standing names to the candidates that depend
+// on it, so that deciding costs by grant and link, not by candidate.
+type eventRules struct {
+	names      []string // in bit order
+	candidates []candidate
+	consented  map[string]int   // agreement id → its candidate, if it needs a grant
+	linked     map[string][]int // ministry → the candidates that need a link to it
+}
+
+// candidate is one agreement's share of one event type.
+type candidate struct {
+	fields            FieldSet
+	agreement         int16
+	version           int32
+	validFrom         Date
+	validUntil        Date
+	needsLink         bool
+	needsGrant        bool
+	receivesProtected bool
+	when              condition
+	earlier           []earlierShare
+}
+
+// earlierShare is what an older version of the agreement shared of the type. A grant of that version covers no more than that.
+type earlierShare struct {
+	version int
+	fields  FieldSet
+}
+
+// Compile compiles agreements. fieldsOf gives the fields of an event type in bit order, nil for an unknown type. Of several versions of one
+// id the highest is the rule; the others say what grants of them cover (Book.Versions gives all of them). An unknown event type or
+// field, a type named twice in one agreement and a version given twice are errors.
+func Compile(agreements []Agreement, fieldsOf func(eventType string) []string) (*Rules, error) {
+	versions := slices.Clone(agreements)
+	slices.SortStableFunc(versions, compareAgreements)
+	rules := &Rules{index: map[string]int16{}, events: map[string]*eventRules{}}
+	for from := 0; from < len(versions); {
+		to := from + 1
+		for to < len(versions) && versions[to].ID == versions[from].ID {
+			if versions[to].Version == versions[to-1].Version {
+				return nil, fmt.Errorf("agreement %q: version %d is given twice", versions[to].ID, versions[to].Version)
+			}
+			to++
+		}
+		if err := rules.add(versions[from:to], fieldsOf); err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return rules, nil
+}
+
+func compareAgreements(a, b Agreement) int {
+	return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version))
+}
+
+// add compiles one agreement: its versions, the newest last.
+func (r *Rules) add(versions []Agreement, fieldsOf func(string) []string) error {
+	newest := versions[len(versions)-1]
+	if len(r.agreements) > math.MaxInt16 {
+		return fmt.Errorf("agreement %q: more than %d agreements", newest.ID, math.MaxInt16+1)
+	}
+	if newest.Version < 0 || newest.Version > math.MaxInt32 {
+		return fmt.Errorf("agreement %q: no such version: %d", newest.ID, newest.Version)
+	}
+	index := int16(len(r.agreements)) //nolint:gosec // bounded above
+	r.agreements = append(r.agreements, newest)
+	r.index[newest.ID] = index
+	for i := range newest.Shares {
+		share := &newest.Shares[i]
+		if newest.Share(share.Event) != share {
+			return fmt.Errorf("agreement %q: event type %q is named twice", newest.ID, share.Event)
+		}
+		event, err := r.event(share.Event, fieldsOf)
+		if err != nil {
+			return fmt.Errorf("agreement %q: %w", newest.ID, err)
+		}
+		c := newCandidate(&newest, share, index)
+		if c.fields, err = event.set(share.Fields); err != nil {
+			return fmt.Errorf("agreement %q: event type %q: %w", newest.ID, share.Event, err)
+		}
+		c.earlier = event.earlier(versions[:len(versions)-1], share.Event)
+		event.add(&newest, c)
+	}
+	return nil
+}
+
+func newCandidate(a *Agreement, share *Share, index int16) candidate {
+	return candidate{
+		agreement:  index,
+		version:    int32(a.Version), //nolint:gosec // bounded by add
+		validFrom:  a.ValidFrom,
+		validUntil: a.ValidUntil,
+		// What is neither of the two known words is judged by the stricter one.
+		needsLink:         a.Population != PopulationAll,
+		needsGrant:        a.Basis.Kind != BasisStatute,
+		receivesProtected: a.ReceivesProtected,
+		when:              compileConditions(&share.When),
+	}
+}
+
+// event is the entry of an event type, made when it is first named.
+func (r *Rules) event(eventType string, fieldsOf func(string) []string) (*eventRules, error) {
+	if event, ok := r.events[eventType]; ok {
+		return event, nil
+	}
+	names := fieldsOf(eventType)
+	if names == nil {
+		return nil, fmt.Errorf("unknown event type %q", eventType)
+	}
+	if len(names) > maxFields {
+		return nil, fmt.Errorf("event type %q has more than %d fields", eventType, maxFields)
+	}
+	event := &eventRules{names: slices.Clone(names), consented: map[string]int{}, linked: map[string][]int{}}
+	r.events[eventType] = event
+	return event, nil
+}
+
+func (e *eventRules) add(a *Agreement, c candidate) {
+	at := len(e.candidates)
+	e.candidates = append(e.candidates, c)
+	if c.needsGrant {
+		e.consented[a.ID] = at
+	}
+	if c.needsLink {
+		e.linked[a.Ministry] = append(e.linked[a.Ministry], at)
+	}
+}
+
+// set is the bits of field names; an unknown name is an error.
+func (e *eventRules) set(names []string) (FieldSet, error) {
+	var set FieldSet
+	for _, name := range names {
+		bit := slices.Index(e.names, name)
+		if bit < 0 {
+			return 0, fmt.Errorf("unknown field %q", name)
+		}
+		set |= 1 << bit
+	}
+	return set, nil
+}
+
+// known is the bits of those names that the type has: a grant also names fields of other event types.
+func (e *eventRules) known(names []string) FieldSet {
+	var set FieldSet
+	for _, name := range names {
+		if bit := slices.Index(e.names, name); bit >= 0 {
+			set |= 1 << bit
+		}
+	}
+	return set
+}
+
+func (e *eventRules) earlier(versions []Agreement, eventType string) []earlierShare {
+	var shares []earlierShare
+	for i := range versions {
+		share := earlierShare{version: versions[i].Version}
+		if s := versions[i].Share(eventType); s != nil {
+			share.fields = e.known(s.Fields)
+		}
+		shares = append(shares, share)
+	}
+	return shares
+}
+
+// Agreement is the i-th agreement in id order, as Decision.Agreement names it; nil if there is none.
+func (r *Rules) Agreement(i int16) *Agreement {
+	if i < 0 || int(i) >= len(r.agreements) {
+		return nil
+	}
+	return &r.agreements[i]
+}
+
+// Lookup is the index of an agreement.
+func (r *Rules) Lookup(id string) (int16, bool) {
+	i, ok := r.index[id]
+	return i, ok
+}
+
+// Fields is what the i-th agreement shares of an event type; empty if nothing.
+func (r *Rules) Fields(i int16, event string) FieldSet {
+	if c := r.candidate(i, event); c != nil {
+		return c.fields
+	}
+	return 0
+}
+
+// Names are the names of a set of fields of an event type, sorted; nil for a type that no agreement names.
+func (r *Rules) Names(event string, set FieldSet) []string {
+	e := r.events[event]
+	if e == nil {
+		return nil
+	}
+	names := []string{}
+	for bit, name := range e.names {
+		if set&(1<<bit) != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *Rules) candidate(i int16, event string) *candidate {
+	e := r.events[event]
+	if e == nil {
+		return nil
+	}
+	at, found := slices.BinarySearchFunc(e.candidates, i, func(c candidate, i int16) int { return cmp.Compare(c.agreement, i) })
+	if !found {
+		return nil
+	}
+	return &e.candidates[at]
+}
