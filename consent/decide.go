@@ -1,7 +1,5 @@
 package consent
 
-import "slices"
-
 // EngineVersion is recorded with every decision. It changes when the same rules, standing and fact would be decided differently.
 const EngineVersion = 1
 
@@ -21,23 +19,19 @@ func Decide(dst []Decision, rules *Rules, standing *Standing, fact *Fact) []Deci
 		return dst
 	}
 	start := len(dst)
-	dst = slices.Grow(dst, len(event.candidates))[:start+len(event.candidates)]
+	dst = append(dst, event.blank...)
 	decisions := dst[start:]
-	clear(decisions)
 	event.note(decisions, standing)
 	age := ageOn(standing.Born, fact.Effective)
 	for i := range decisions {
-		c := &event.candidates[i]
-		var grant *Grant
-		if at := decisions[i].grant; at > 0 {
-			grant = &standing.Grants[at-1]
-		}
-		decisions[i] = event.judge(c, standing, fact, age, decisions[i].linked, grant)
+		d := &decisions[i]
+		event.judge(d, &event.candidates[i], standing, fact, age)
+		d.linked, d.grant = false, 0
 	}
 	return dst
 }
 
-// note marks the candidates whose link or grant the citizen has.
+// note marks the decisions whose link or grant the citizen has.
 func (e *eventRules) note(decisions []Decision, standing *Standing) {
 	for i := range standing.Links {
 		for _, at := range e.linked[standing.Links[i].Ministry] {
@@ -46,48 +40,46 @@ func (e *eventRules) note(decisions []Decision, standing *Standing) {
 	}
 	for i := range standing.Grants {
 		if at, ok := e.consented[standing.Grants[i].Agreement]; ok {
-			decisions[at].grant = uint32(i + 1) //nolint:gosec // bounded by memory
+			decisions[at].grant = int32(i + 1) //nolint:gosec // bounded by memory
 		}
 	}
 }
 
-// judge is the law, in the order of DESIGN.md. link and grant are the citizen's; grant is nil if there is none.
-func (e *eventRules) judge(c *candidate, standing *Standing, fact *Fact, age age, linked bool, grant *Grant) Decision {
-	d := Decision{Agreement: c.agreement, Version: c.version}
+// judge is the law, in the order of DESIGN.md. d comes blank but for what note marked.
+func (e *eventRules) judge(d *Decision, c *candidate, standing *Standing, fact *Fact, age age) {
 	switch {
 	case standing.Restricted && !c.receivesProtected:
 		d.Reason = Restricted
-		return d
-	case fact.Recorded < c.validFrom || c.validUntil != 0 && fact.Recorded > c.validUntil:
+		return
+	case fact.Recorded < c.validFrom || fact.Recorded > c.validUntil:
 		d.Reason = NotInForce
-		return d
-	case c.needsLink && !linked:
+		return
+	case !d.linked:
 		d.Reason = NotLinked
-		return d
-	case c.needsGrant && grant == nil:
+		return
+	case d.grant == noGrant:
 		d.Reason = NoGrant
-		return d
+		return
 	}
 	d.Evaluated = c.when.set
 	if d.Failed = c.when.failed(fact, age); d.Failed != 0 {
 		d.Reason = d.Failed.reason()
-		return d
+		return
 	}
 	d.Fields = c.fields & fact.Carried
-	if c.needsGrant {
-		d.Fields &= e.granted(c, grant)
+	if d.grant != noGrantNeeded {
+		d.Fields &= e.granted(c, int(d.Version), &standing.Grants[d.grant-1])
 	}
 	if d.Fields == 0 {
 		d.Reason = NoFields
 	}
-	return d
 }
 
 // granted is what a grant covers of the type's fields. A wider version needs a new grant: one of an older version covers only what that
 // version shared, and nothing if the rules don't know that version.
-func (e *eventRules) granted(c *candidate, grant *Grant) FieldSet {
+func (e *eventRules) granted(c *candidate, version int, grant *Grant) FieldSet {
 	covered := c.fields
-	if grant.Version != int(c.version) {
+	if grant.Version != version {
 		covered = 0
 		for _, share := range c.earlier {
 			if share.version == grant.Version {
@@ -109,16 +101,17 @@ func Permitted(rules *Rules, standing *Standing, fact *Fact, agreement string, a
 	if !ok {
 		return 0, NotInForce // ended
 	}
-	c := rules.candidate(index, fact.Type)
-	if c == nil {
+	event, place := rules.find(index, fact.Type)
+	if event == nil {
 		return 0, NoFields // a newer version no longer shares the type
 	}
-	link, linked := standing.Link(rules.agreements[index].Ministry)
-	var unbroken *Grant
-	if grant, ok := standing.Grant(agreement); ok && grant.Since <= at {
-		unbroken = &grant
+	d := event.blank[place]
+	if i := standing.linkIndex(rules.agreements[index].Ministry); i >= 0 && standing.Links[i].Since <= at {
+		d.linked = true
 	}
-	age := ageOn(standing.Born, fact.Effective)
-	d := rules.events[fact.Type].judge(c, standing, fact, age, linked && link.Since <= at, unbroken)
+	if i := standing.grantIndex(agreement); i >= 0 && standing.Grants[i].Since <= at && d.grant == noGrant {
+		d.grant = int32(i + 1) //nolint:gosec // bounded by memory
+	}
+	event.judge(&d, &event.candidates[place], standing, fact, ageOn(standing.Born, fact.Effective))
 	return d.Fields, d.Reason
 }

@@ -57,10 +57,15 @@ type Decision struct {
 	Evaluated ConditionSet // the share's conditions, if the judgement came to them
 	Failed    ConditionSet // those of Evaluated that do not hold
 
-	// Where Decide notes what the citizen's standing says, before it judges; zero in what it returns.
-	linked bool
-	grant  uint32 // index in Standing.Grants, plus one
+	// What the judgement needs to know of the citizen's standing; zero in what Decide returns.
+	linked bool  // linked to the ministry, or no link needed
+	grant  int32 // index in Standing.Grants, plus one; or one of the two below
 }
+
+const (
+	noGrant       int32 = 0
+	noGrantNeeded int32 = -1
+)
 
 // Shared says whether anything is permitted.
 func (d Decision) Shared() bool { return d.Reason == None }

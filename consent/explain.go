@@ -72,25 +72,19 @@ func explainFR(a *Agreement, event string, reason Reason, labels []string) strin
 	return "Non communiqué à " + name + "."
 }
 
-// basisEN says on what a share rests: the law that the agreement names, or the citizen's consent.
+// basisEN says on what a share rests. The law itself is named in one language only, so it stands beside the sentence, not in it.
 func basisEN(a *Agreement) string {
-	switch {
-	case a.Basis.Kind != BasisStatute:
-		return "by consent"
-	case a.Basis.Reference == "":
+	if a.Basis.Kind == BasisStatute {
 		return "by law"
 	}
-	return "by law (" + a.Basis.Reference + ")"
+	return "by consent"
 }
 
 func basisFR(a *Agreement) string {
-	switch {
-	case a.Basis.Kind != BasisStatute:
-		return "par consentement"
-	case a.Basis.Reference == "":
+	if a.Basis.Kind == BasisStatute {
 		return "en vertu de la loi"
 	}
-	return "en vertu de la loi (" + a.Basis.Reference + ")"
+	return "par consentement"
 }
 
 var (

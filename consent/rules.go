@@ -25,6 +25,7 @@ type Rules struct {
 type eventRules struct {
 	names      []string // in bit order
 	candidates []candidate
+	blank      []Decision       // one for each candidate, before anything is known of the citizen
 	consented  map[string]int   // agreement id → its candidate, if it needs a grant
 	linked     map[string][]int // ministry → the candidates that need a link to it
 }
@@ -32,12 +33,8 @@ type eventRules struct {
 // candidate is one agreement's share of one event type.
 type candidate struct {
 	fields            FieldSet
-	agreement         int16
-	version           int32
-	validFrom         Date
+	validFrom         Date // both inclusive and never open
 	validUntil        Date
-	needsLink         bool
-	needsGrant        bool
 	receivesProtected bool
 	when              condition
 	earlier           []earlierShare
@@ -97,28 +94,20 @@ func (r *Rules) add(versions []Agreement, fieldsOf func(string) []string) error 
 		if err != nil {
 			return fmt.Errorf("agreement %q: %w", newest.ID, err)
 		}
-		c := newCandidate(&newest, share, index)
-		if c.fields, err = event.set(share.Fields); err != nil {
+		fields, err := event.set(share.Fields)
+		if err != nil {
 			return fmt.Errorf("agreement %q: event type %q: %w", newest.ID, share.Event, err)
 		}
-		c.earlier = event.earlier(versions[:len(versions)-1], share.Event)
-		event.add(&newest, c)
+		event.add(&newest, index, candidate{
+			fields:            fields,
+			validFrom:         newest.ValidFrom,
+			validUntil:        cmp.Or(newest.ValidUntil, math.MaxInt32),
+			receivesProtected: newest.ReceivesProtected,
+			when:              compileConditions(&share.When),
+			earlier:           event.earlier(versions[:len(versions)-1], share.Event),
+		})
 	}
 	return nil
-}
-
-func newCandidate(a *Agreement, share *Share, index int16) candidate {
-	return candidate{
-		agreement:  index,
-		version:    int32(a.Version), //nolint:gosec // bounded by add
-		validFrom:  a.ValidFrom,
-		validUntil: a.ValidUntil,
-		// What is neither of the two known words is judged by the stricter one.
-		needsLink:         a.Population != PopulationAll,
-		needsGrant:        a.Basis.Kind != BasisStatute,
-		receivesProtected: a.ReceivesProtected,
-		when:              compileConditions(&share.When),
-	}
 }
 
 // event is the entry of an event type, made when it is first named.
@@ -138,15 +127,21 @@ func (r *Rules) event(eventType string, fieldsOf func(string) []string) (*eventR
 	return event, nil
 }
 
-func (e *eventRules) add(a *Agreement, c candidate) {
-	at := len(e.candidates)
+// add puts an agreement's candidate behind the others. A population or a basis that is neither of the two known words is taken for the
+// stricter one.
+func (e *eventRules) add(a *Agreement, index int16, c candidate) {
+	place := len(e.candidates)
 	e.candidates = append(e.candidates, c)
-	if c.needsGrant {
-		e.consented[a.ID] = at
+	blank := Decision{Agreement: index, Version: int32(a.Version)} //nolint:gosec // bounded by Rules.add
+	if blank.linked = a.Population == PopulationAll; !blank.linked {
+		e.linked[a.Ministry] = append(e.linked[a.Ministry], place)
 	}
-	if c.needsLink {
-		e.linked[a.Ministry] = append(e.linked[a.Ministry], at)
+	if a.Basis.Kind == BasisStatute {
+		blank.grant = noGrantNeeded
+	} else {
+		e.consented[a.ID] = place
 	}
+	e.blank = append(e.blank, blank)
 }
 
 // set is the bits of field names; an unknown name is an error.
@@ -201,8 +196,8 @@ func (r *Rules) Lookup(id string) (int16, bool) {
 
 // Fields is what the i-th agreement shares of an event type; empty if nothing.
 func (r *Rules) Fields(i int16, event string) FieldSet {
-	if c := r.candidate(i, event); c != nil {
-		return c.fields
+	if e, place := r.find(i, event); e != nil {
+		return e.candidates[place].fields
 	}
 	return 0
 }
@@ -223,14 +218,15 @@ func (r *Rules) Names(event string, set FieldSet) []string {
 	return names
 }
 
-func (r *Rules) candidate(i int16, event string) *candidate {
+// find is where the i-th agreement's candidate for an event type stands; nil if it has none.
+func (r *Rules) find(i int16, event string) (*eventRules, int) {
 	e := r.events[event]
 	if e == nil {
-		return nil
+		return nil, 0
 	}
-	at, found := slices.BinarySearchFunc(e.candidates, i, func(c candidate, i int16) int { return cmp.Compare(c.agreement, i) })
+	place, found := slices.BinarySearchFunc(e.blank, i, func(d Decision, i int16) int { return cmp.Compare(d.Agreement, i) })
 	if !found {
-		return nil
+		return nil, 0
 	}
-	return &e.candidates[at]
+	return e, place
 }
