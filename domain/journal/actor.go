@@ -105,7 +105,9 @@ func (a Actor) name() string {
 type actorKey struct{}
 
 // WithActor returns a context that carries who is calling.
-func WithActor(ctx context.Context, actor Actor) context.Context { return context.WithValue(ctx, actorKey{}, actor) }
+func WithActor(ctx context.Context, actor Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
 
 // ActorFrom returns who is calling; ok is false where nobody has been authenticated.
 func ActorFrom(ctx context.Context) (actor Actor, ok bool) {

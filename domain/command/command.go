@@ -1,0 +1,210 @@
+// Package command is what people ask for: one file per use case. Each is judged by pure rules against the log as this process knows it,
+// and appended in one step that names what it was judged by; a refused append is judged again.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
+)
+
+// ErrForbidden is the answer to a caller whose role may not do what they ask.
+var ErrForbidden = errors.New("command: not allowed for this caller")
+
+// ErrBusy is the answer when others kept changing what a command was judged by; it may be repeated with the same command id.
+var ErrBusy = errors.New("command: too many changes at the same time; try again")
+
+// Handler answers commands. It is safe for concurrent use.
+type Handler struct{ journal *journal.Journal }
+
+// New returns a Handler on a journal.
+func New(j *journal.Journal) *Handler { return &Handler{journal: j} }
+
+// Command is who asks, how, and under which id; what is asked stands beside it.
+type Command struct {
+	ID       string // a UUID; with Scope it makes the command repeatable. Empty: not repeatable
+	Scope    string // namespace of ids: an import source, or a client program with its user
+	Content  []byte // what the id stands for: a repeat with other content is refused
+	Actor    journal.Actor
+	Issuer   journal.Issuer
+	Channel  journal.Channel
+	ToldAt   time.Time // a claim; decides nothing
+	RecordAt time.Time // `import --clock told` on a log clock; else zero
+}
+
+// Result is what an accepted command came to.
+type Result struct {
+	Position  int64  // of the change (or grant, link, …)
+	Receipt   string // of the change, for the citizen
+	Repeated  bool   // this is the first result again
+	Decisions []journal.Decision
+}
+
+// verdict is what a judged command would append: events in order; the main one is at index main.
+type verdict struct {
+	events    []journal.New
+	main      int
+	byLaw     bool // the agreements' version was looked at
+	decisions []journal.Decision
+}
+
+// judge is one use case: pure, and called again whenever the log has moved.
+type judge func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection)
+
+// maxAttempts bounds how often a command is judged again. Each attempt but the first has lost to another append about the same
+// citizen or to a change of the agreements.
+const maxAttempts = 50
+
+// do judges and appends one command about one citizen.
+func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (Result, error) {
+	fresh := false
+	for range maxAttempts {
+		law, state, err := h.load(ctx, id, fresh)
+		if err != nil {
+			return Result{}, err
+		}
+		timing := journal.Timing{Told: true, At: c.RecordAt}
+		day := h.journal.DayOf(h.journal.Now(timing))
+		v, rejection := ask(law, state, day)
+		if rejection != nil {
+			if !fresh { // what this process remembers may be stale: only the log itself may refuse a citizen
+				fresh = true
+				continue
+			}
+			return h.refuse(ctx, c, rejection)
+		}
+		results, err := h.journal.Append(ctx, step(c, law, state, day, timing, v))
+		switch {
+		case errors.Is(err, eventstore.ErrConflict):
+			fresh = true
+			if _, err := h.journal.Head(ctx); err != nil {
+				return Result{}, err
+			}
+			continue
+		case errors.Is(err, eventstore.ErrCommandReused):
+			return Result{}, citizen.RejectAt(citizen.CodeCommandReused, "/id")
+		case err != nil:
+			return Result{}, err
+		}
+		if results[0].Repeated {
+			return h.repeated(ctx, results[0])
+		}
+		h.journal.Remember(applied(state, results[0].Position, v))
+		return Result{
+			Position: results[0].Position + int64(v.main), Receipt: journal.Receipt(v.events[v.main].ID), Decisions: v.decisions,
+		}, nil
+	}
+	return Result{}, ErrBusy
+}
+
+func (h *Handler) load(ctx context.Context, id citizen.ID, fresh bool) (*journal.Law, *journal.State, error) {
+	readLaw, readStates := h.journal.CurrentLaw, h.journal.States
+	if fresh {
+		readLaw, readStates = h.journal.FreshLaw, h.journal.FreshStates
+	}
+	law, err := readLaw(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	states, err := readStates(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return law, states[0], nil
+}
+
+// refuse answers a rejected command, unless the log knows it: what was accepted once is answered the same for ever.
+func (h *Handler) refuse(ctx context.Context, c Command, rejection *citizen.Rejection) (Result, error) {
+	if c.ID == "" {
+		return Result{}, rejection
+	}
+	known, err := h.journal.Find(ctx, c.id())
+	switch {
+	case err != nil:
+		return Result{}, err
+	case known[0].Reused:
+		return Result{}, citizen.RejectAt(citizen.CodeCommandReused, "/id")
+	case known[0].Found:
+		return h.repeated(ctx, known[0].Result)
+	}
+	return Result{}, rejection
+}
+
+// repeated is a command's first result again.
+func (h *Handler) repeated(ctx context.Context, r eventstore.Result) (Result, error) {
+	position := mainPosition(r)
+	recs, err := h.journal.Store().Read(ctx, position)
+	if err != nil {
+		return Result{}, fmt.Errorf("command: accepted at position %d, but its receipt can't be read: %w", position, err)
+	}
+	return Result{Position: position, Receipt: journal.Receipt(recs[0].ID), Repeated: true}, nil
+}
+
+// mainPosition is where an append's change stands: before its decided, or alone.
+func mainPosition(r eventstore.Result) int64 { return r.Position + int64(max(r.Count-2, 0)) }
+
+func (c Command) id() journal.CommandID {
+	return journal.CommandID{Issuer: c.Scope, ID: c.ID, Content: c.Content}
+}
+
+func (c Command) meta(effective string) journal.Meta {
+	return journal.Meta{ToldAt: c.ToldAt, Effective: effective, Actor: c.Actor.ID, Command: c.ID}
+}
+
+func step(c Command, law *journal.Law, state *journal.State, day journal.Day, timing journal.Timing, v verdict) journal.Step {
+	expect := []eventstore.Expect{state.Expect()}
+	if v.byLaw {
+		expect = append(expect, law.Expect())
+	}
+	return journal.Step{
+		Command: c.id(), Origin: journal.Origin{Issuer: c.Issuer, Actor: c.Actor.Kind, Channel: c.Channel},
+		Expect: expect, Day: day, Timing: timing, Events: v.events,
+	}
+}
+
+// applied is the state after a verdict was appended at a position.
+func applied(state *journal.State, position int64, v verdict) *journal.State {
+	after := state.Clone()
+	for i := range v.events {
+		after.Apply(position+int64(i), v.events[i].Event)
+	}
+	return after
+}
+
+// about is a new event of a citizen's own aggregate.
+func about(state *journal.State, event any, meta journal.Meta) journal.New {
+	return journal.New{
+		ID: uuid.New(), Event: event, Aggregate: journal.CitizenAggregate(state.ID), Subject: state.ID, Cause: eventstore.NoCause, Meta: meta,
+	}
+}
+
+// registered refuses for a person nobody registered; dead or alive.
+func registered(state *journal.State) *citizen.Rejection {
+	if !state.Profile.Registered {
+		return citizen.RejectAt(citizen.CodeUnknownPerson, "/person")
+	}
+	return nil
+}
+
+// decide asks the law about one change, judged with everything that its own append brings.
+func (h *Handler) decide(law *journal.Law, after *journal.State, change citizen.Change, day journal.Day) journal.Decided {
+	fact := h.journal.Fact(change, day.Date)
+	var room [16]consent.Decision
+	decisions := consent.Decide(room[:0], law.Rules, &after.Standing, &fact)
+	out := journal.Decided{Agreements: law.Version, Engine: consent.EngineVersion, Decisions: make([]journal.Decision, len(decisions))}
+	for i, d := range decisions {
+		agreement := law.Rules.Agreement(d.Agreement)
+		out.Decisions[i] = journal.Decision{
+			Agreement: agreement.ID, Version: agreement.Version, Fields: d.Fields, Reason: d.Reason, Conditions: uint8(d.Failed),
+		}
+	}
+	return out
+}

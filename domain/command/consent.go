@@ -1,0 +1,116 @@
+package command
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+)
+
+// Grant appends a citizen's consent to an agreement; a later grant replaces a former one.
+func (h *Handler) Grant(ctx context.Context, c Command, id citizen.ID, choice Choice) (Result, error) {
+	if !mayAnswerFor(c.Actor, id) {
+		return Result{}, ErrForbidden
+	}
+	return h.do(ctx, c, id, judgeGrant(c, choice, ""))
+}
+
+// Withdraw ends a citizen's consent to an agreement. One can always withdraw what is granted.
+func (h *Handler) Withdraw(ctx context.Context, c Command, id citizen.ID, agreement string) (Result, error) {
+	if !mayAnswerFor(c.Actor, id) {
+		return Result{}, ErrForbidden
+	}
+	return h.do(ctx, c, id, judgeWithdrawal(c, agreement, ""))
+}
+
+// mayAnswerFor: a citizen for themself; a clerk, the registrar or a source on a citizen's behalf.
+func mayAnswerFor(actor journal.Actor, id citizen.ID) bool {
+	switch actor.Kind {
+	case journal.ActorClerk, journal.ActorRegistrar, journal.ActorSource:
+		return true
+	case journal.ActorResident:
+		return actor.Citizen == uuid.UUID(id)
+	}
+	return false
+}
+
+func judgeGrant(c Command, choice Choice, effective string) judge {
+	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		if rejection := citizen.Decide(&state.Profile, citizen.Change{Type: journal.TypeConsentGranted, Effective: effective}, day.Date.String()); rejection != nil {
+			return verdict{}, rejection
+		}
+		event, rejection := grant(law, state, choice, "/data")
+		if rejection != nil {
+			return verdict{}, rejection
+		}
+		return verdict{byLaw: true, events: []journal.New{about(state, event, c.meta(effective))}}, nil
+	}
+}
+
+func judgeWithdrawal(c Command, agreement, effective string) judge {
+	return func(_ *journal.Law, state *journal.State, _ journal.Day) (verdict, *citizen.Rejection) {
+		if rejection := registered(state); rejection != nil {
+			return verdict{}, rejection
+		}
+		event, rejection := withdrawal(state, agreement, "/data")
+		if rejection != nil {
+			return verdict{}, rejection
+		}
+		return verdict{events: []journal.New{about(state, event, c.meta(effective))}}, nil
+	}
+}
+
+// judgeChoice is one consent of a change's form. A form names an agreement once.
+func judgeChoice(law *journal.Law, state *journal.State, before []Choice, choice Choice, pointer string) (any, *citizen.Rejection) {
+	if slices.ContainsFunc(before, func(b Choice) bool { return b.Agreement == choice.Agreement }) {
+		return nil, citizen.RejectAt(citizen.CodeSchema, pointer+"/agreement")
+	}
+	if choice.Withdraw {
+		return withdrawal(state, choice.Agreement, pointer)
+	}
+	return grant(law, state, choice, pointer)
+}
+
+func grant(law *journal.Law, state *journal.State, choice Choice, pointer string) (any, *citizen.Rejection) {
+	agreement, ok := law.Book.Find(choice.Agreement)
+	if !ok {
+		return nil, citizen.RejectAt(citizen.CodeUnknownAgreement, pointer+"/agreement")
+	}
+	if agreement.Basis.Kind != consent.BasisConsent {
+		return nil, citizen.RejectAt(citizen.CodeNotByConsent, pointer+"/agreement")
+	}
+	for i, field := range choice.Fields {
+		if !agreement.SharesField(field) {
+			return nil, citizen.RejectAt(citizen.CodeUnknownField, fmt.Sprintf("%s/fields/%d", pointer, i))
+		}
+	}
+	return journal.ConsentGranted{
+		Agreement: agreement.ID, Version: agreement.Version, Fields: choice.Fields, NoticeHash: noticeHash(agreement, choice.Language),
+		Language: choice.Language, Grantor: state.ID.String(), Capacity: "self",
+	}, nil
+}
+
+func withdrawal(state *journal.State, agreement, pointer string) (any, *citizen.Rejection) {
+	granted, ok := state.Standing.Grant(agreement)
+	if !ok {
+		return nil, citizen.RejectAt(citizen.CodeNoSuchGrant, pointer+"/agreement")
+	}
+	return journal.ConsentWithdrawn{Agreement: agreement, Grant: granted.Position}, nil
+}
+
+// noticeHash is SHA-256 of the text by which the citizen was asked: title and purpose, a line each, in the language shown.
+func noticeHash(a *consent.Agreement, language string) string {
+	title, purpose := a.Title.EN, a.Purpose.EN
+	if language == "fr" {
+		title, purpose = a.Title.FR, a.Purpose.FR
+	}
+	sum := sha256.Sum256([]byte(title + "\n" + purpose + "\n"))
+	return hex.EncodeToString(sum[:])
+}

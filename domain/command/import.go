@@ -1,0 +1,314 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
+	"github.com/tellonce/hub/schemas"
+)
+
+// ErrWallClock refuses `--clock told` on a log whose time is the wall clock's.
+var ErrWallClock = errors.New("this log's clock is the wall clock: --clock told works only on a log made by init --sandbox")
+
+// The results of a line.
+const (
+	Accepted  = "accepted"
+	Duplicate = "duplicate"
+	Rejected  = "rejected"
+)
+
+// LineResult is what one line of an import came to, in INTERFACES.md's format.
+type LineResult struct {
+	Line     int     `json:"line"` // from 1
+	Result   string  `json:"result"`
+	Reason   string  `json:"reason,omitempty"`
+	Pointer  *string `json:"pointer,omitempty"`
+	Position *int64  `json:"position,omitempty"`
+}
+
+// importLine is a line on its way through a batch.
+type importLine struct {
+	number  int
+	parsed  *schemas.Line
+	problem *schemas.Problem
+	citizen citizen.ID
+	known   eventstore.Known
+	end     int64    // bytes of the input up to its end
+	sum     [32]byte // hash of them
+	first   []byte   // the chunk's first line
+}
+
+// batch is one import batch being judged: the states as they will be once its steps are appended.
+type batch struct {
+	h        *Handler
+	importer *importer
+	law      *journal.Law
+	states   map[citizen.ID]*journal.State
+	base     map[citizen.ID]*journal.State
+	inBatch  map[string]int // command id → index in steps
+	bodies   map[string][]byte
+	now      time.Time // the recorded at that the next step would take
+	steps    []journal.Step
+	verdicts []verdict
+	about    []citizen.ID
+	results  []LineResult
+	stepOf   []int // results[i]'s step, or -1
+	refused  map[citizen.ID]bool
+}
+
+// appendBatch judges lines in order and appends what is accepted in one call; it returns the results of the lines it got through: all of
+// them, unless one must see an earlier one's position first (a withdrawal of a grant of this same batch).
+func (im *importer) appendBatch(ctx context.Context, lines []importLine, rows func(results []LineResult) []eventstore.Row) ([]LineResult, error) {
+	for attempt := range maxAttempts {
+		b, err := im.newBatch(ctx, lines, attempt > 0)
+		if err != nil {
+			return nil, err
+		}
+		for i := range lines {
+			if !b.take(&lines[i]) {
+				break
+			}
+		}
+		err = b.append(ctx, rows)
+		if errors.Is(err, eventstore.ErrConflict) {
+			if _, err := im.h.journal.Head(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return b.results, err
+	}
+	return nil, ErrBusy
+}
+
+func (im *importer) newBatch(ctx context.Context, lines []importLine, fresh bool) (*batch, error) {
+	b := &batch{
+		h: im.h, importer: im, states: map[citizen.ID]*journal.State{}, base: map[citizen.ID]*journal.State{}, inBatch: map[string]int{},
+		bodies: map[string][]byte{}, refused: map[citizen.ID]bool{}, now: im.h.journal.Now(journal.Timing{At: time.Unix(0, 0)}), results: make([]LineResult, 0, len(lines)),
+	}
+	readLaw, readStates := im.h.journal.CurrentLaw, im.h.journal.States
+	if fresh {
+		readLaw, readStates = im.h.journal.FreshLaw, im.h.journal.FreshStates
+	}
+	law, err := readLaw(ctx)
+	if b.law = law; err != nil {
+		return nil, err
+	}
+	if err := im.identify(ctx, lines); err != nil {
+		return nil, err
+	}
+	ids := make([]citizen.ID, 0, len(lines))
+	for i := range lines {
+		if id := lines[i].citizen; !id.IsZero() {
+			if _, ok := b.states[id]; !ok {
+				b.states[id] = nil
+				ids = append(ids, id)
+			}
+		}
+	}
+	states, err := readStates(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range states {
+		b.states[ids[i]], b.base[ids[i]] = s, s
+	}
+	return b, nil
+}
+
+// identify fills in who the lines are about and which commands are known. A reference that a valid registration names gets its citizen.
+func (im *importer) identify(ctx context.Context, lines []importLine) error {
+	var references, newcomers []string
+	var commands []journal.CommandID
+	for i := range lines {
+		if lines[i].problem == nil {
+			references = append(references, lines[i].parsed.Person)
+			commands = append(commands, im.commandID(lines[i].parsed))
+			if lines[i].parsed.Type == citizen.PersonRegistered {
+				newcomers = append(newcomers, lines[i].parsed.Person)
+			}
+		}
+	}
+	known, err := im.h.journal.Find(ctx, commands...)
+	if err != nil {
+		return err
+	}
+	if _, err := im.h.journal.Register(ctx, im.source, newcomers...); err != nil {
+		return err
+	}
+	ids, err := im.h.journal.Reference(ctx, im.source, references...)
+	if err != nil {
+		return err
+	}
+	for i, n := 0, 0; i < len(lines); i++ {
+		if lines[i].problem == nil {
+			lines[i].citizen, lines[i].known = ids[n], known[n]
+			n++
+		}
+	}
+	return nil
+}
+
+// take judges one line; false if it must wait for the steps before it to be on the log.
+func (b *batch) take(line *importLine) bool {
+	if line.problem != nil {
+		b.result(line, Rejected, &citizen.Rejection{Code: line.problem.Code, Pointer: line.problem.Pointer}, -1)
+		return true
+	}
+	id := line.parsed.ID
+	switch {
+	case line.known.Reused:
+		b.result(line, Rejected, citizen.Reject(citizen.CodeCommandReused), -1)
+		return true
+	case line.known.Found:
+		position := mainPosition(line.known.Result)
+		b.result(line, Duplicate, nil, -1)
+		b.results[len(b.results)-1].Position = &position
+		return true
+	}
+	if step, ok := b.inBatch[id]; ok {
+		if string(b.bodies[id]) == string(line.parsed.Content) {
+			b.result(line, Duplicate, nil, step)
+		} else {
+			b.result(line, Rejected, citizen.Reject(citizen.CodeCommandReused), -1)
+		}
+		return true
+	}
+	return b.judge(line)
+}
+
+func (b *batch) judge(line *importLine) bool {
+	state := b.states[line.citizen]
+	if state == nil {
+		state = &journal.State{ID: line.citizen}
+	}
+	c := b.importer.command(line.parsed)
+	timing := journal.Timing{Told: true, At: c.RecordAt}
+	now := b.now
+	if at := b.h.journal.Now(timing); at.After(now) {
+		now = at
+	}
+	day := b.h.journal.DayOf(now)
+	v, rejection := b.h.judgeLine(c, line.parsed)(b.law, state, day)
+	if rejection != nil {
+		b.refused[line.citizen] = true
+		b.result(line, Rejected, rejection, -1)
+		return true
+	}
+	if w, ok := v.events[0].Event.(journal.ConsentWithdrawn); ok && w.Grant >= provisional {
+		return false
+	}
+	b.now = now
+	b.states[line.citizen] = applied(state, provisional, v)
+	b.inBatch[line.parsed.ID], b.bodies[line.parsed.ID] = len(b.steps), line.parsed.Content
+	b.result(line, Accepted, nil, len(b.steps))
+	b.steps = append(b.steps, step(c, b.law, state, day, timing, v))
+	b.verdicts = append(b.verdicts, v)
+	b.about = append(b.about, line.citizen)
+	return true
+}
+
+func (b *batch) result(line *importLine, result string, rejection *citizen.Rejection, step int) {
+	r := LineResult{Line: line.number, Result: result}
+	if rejection != nil {
+		r.Reason, r.Pointer = rejection.Code, rejection.Pointer
+	}
+	b.results = append(b.results, r)
+	b.stepOf = append(b.stepOf, step)
+}
+
+// append commits the batch, with the rows that say how far the import is. Positions are known only then: rows hold everything but them
+// for accepted lines, and an interrupted import finds those by command id.
+func (b *batch) append(ctx context.Context, rows func([]LineResult) []eventstore.Row) error {
+	if len(b.steps) == 0 && len(b.refused) > 0 {
+		b.steps = []journal.Step{{}} // writes nothing, but says by what was refused
+	}
+	if len(b.steps) == 0 {
+		return b.h.journal.Store().Commit(ctx, importView, 0, 0, rows(b.results))
+	}
+	b.steps[0].Expect = append(b.steps[0].Expect, b.refusedBy()...)
+	b.steps[len(b.steps)-1].Rows = rows(b.results)
+	results, err := b.h.journal.Append(ctx, b.steps...)
+	if err != nil {
+		return err
+	}
+	for i := range b.results {
+		if s := b.stepOf[i]; s >= 0 {
+			position := results[s].Position + int64(b.verdicts[s].main)
+			b.results[i].Position = &position
+		}
+	}
+	b.remember(results)
+	return nil
+}
+
+// refusedBy is what the batch's refusals were judged by, and no step of theirs expects: what this process remembers may be stale, and
+// only the log itself may refuse.
+func (b *batch) refusedBy() []eventstore.Expect {
+	written := map[citizen.ID]bool{}
+	for _, id := range b.about {
+		written[id] = true
+	}
+	expect := []eventstore.Expect{b.law.Expect()}
+	for id := range b.refused {
+		if !id.IsZero() && !written[id] {
+			expect = append(expect, b.base[id].Expect())
+		}
+	}
+	return expect
+}
+
+// remember folds the batch again, now that its positions are known.
+func (b *batch) remember(results []eventstore.Result) {
+	states := make(map[citizen.ID]*journal.State, len(b.base))
+	for s, v := range b.verdicts {
+		state := states[b.about[s]]
+		if state == nil {
+			state = b.base[b.about[s]].Clone()
+			states[b.about[s]] = state
+		}
+		for i := range v.events {
+			state.Apply(results[s].Position+int64(i), v.events[i].Event)
+		}
+	}
+	for _, state := range states {
+		b.h.journal.Remember(state)
+	}
+}
+
+// judgeLine is the use case of a line, by its type.
+func (h *Handler) judgeLine(c Command, line *schemas.Line) judge {
+	text := func(member string) string { s, _ := line.Data[member].(string); return s }
+	switch line.Type {
+	case journal.TypeConsentGranted:
+		return judgeGrant(c, Choice{Agreement: text("agreement"), Fields: texts(line.Data["fields"]), Language: "en"}, line.Effective)
+	case journal.TypeConsentWithdrawn:
+		return judgeWithdrawal(c, text("agreement"), line.Effective)
+	case journal.TypeMinistryLinked:
+		return judgeLink(c, Linking{Ministry: text("ministry"), ClientReference: text("client_reference"), Means: "import"}, line.Effective)
+	case journal.TypeMinistryUnlinked:
+		return judgeUnlink(c, text("ministry"), line.Effective)
+	}
+	change := Change{Type: line.Type, Effective: line.Effective, Data: line.Data, Canonical: line.Canonical}
+	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		return h.judgeTell(c, change, law, state, day)
+	}
+}
+
+func texts(v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		return nil
+	}
+	out := make([]string, 0, len(list))
+	for _, item := range list {
+		if s, ok := item.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}

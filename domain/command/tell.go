@@ -1,0 +1,139 @@
+package command
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
+)
+
+// Change is what a citizen tells: a fact, with the consents that the same form gives or takes. Its data has passed
+// schemas.Validate.
+type Change struct {
+	Type      string
+	Effective string         // ISO date
+	Data      map[string]any // normalised
+	Canonical []byte         // of Data (RFC 8785)
+	Consents  []Choice
+	Preview   string // the digest of the preview that was shown; empty: none was
+}
+
+// Choice is one line of a form's consents: a grant of fields (nil: all that the agreement shares), or a withdrawal.
+type Choice struct {
+	Agreement string
+	Fields    []string
+	Withdraw  bool
+	Language  string // of the notice shown
+}
+
+// Preview is who would be told, and a digest of it that a confirmation carries back.
+type Preview struct {
+	Digest    string
+	Decisions []journal.Decision
+}
+
+// StalePreview refuses a confirmation whose rules have changed since they were shown; New is what holds now.
+type StalePreview struct{ New Preview }
+
+// Error says what happened; it holds nothing personal.
+func (*StalePreview) Error() string { return "command: the rules have changed since the preview" }
+
+// Tell appends one change: [grants or withdrawals of the form, the change, decided], in one step. Errors: *citizen.Rejection,
+// *StalePreview, ErrForbidden, ErrBusy, and the store's.
+func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
+	if !mayTell(c.Actor, id, change.Type) {
+		return Result{}, ErrForbidden
+	}
+	var stale *StalePreview
+	result, err := h.do(ctx, c, id, func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		stale = nil
+		v, rejection := h.judgeTell(c, change, law, state, day)
+		if rejection != nil || change.Preview == "" {
+			return v, rejection
+		}
+		if now := h.preview(id, change, v); now.Digest != change.Preview {
+			stale = &StalePreview{New: now}
+			return v, citizen.RejectAt(citizen.CodeStalePreview, "/preview")
+		}
+		return v, nil
+	})
+	if stale != nil && err != nil {
+		return Result{}, stale
+	}
+	return result, err
+}
+
+// Preview says who would be told of a change, by the same path as Tell, the last step apart.
+func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.ID, change Change) (Preview, error) {
+	if !mayTell(actor, id, change.Type) {
+		return Preview{}, ErrForbidden
+	}
+	law, state, err := h.load(ctx, id, true)
+	if err != nil {
+		return Preview{}, err
+	}
+	day := h.journal.DayOf(h.journal.Now(journal.Timing{Told: true}))
+	v, rejection := h.judgeTell(Command{Actor: actor}, change, law, state, day)
+	if rejection != nil {
+		return Preview{}, rejection
+	}
+	return h.preview(id, change, v), nil
+}
+
+func (h *Handler) preview(id citizen.ID, change Change, v verdict) Preview {
+	parts := [][]byte{id[:], []byte(change.Type)}
+	for _, d := range v.decisions {
+		parts = append(parts, fmt.Appendf(nil, "%s@%d %d %d", d.Agreement, d.Version, d.Fields, d.Reason))
+	}
+	sum := h.journal.Digest("preview", parts...)
+	return Preview{Digest: hex.EncodeToString(sum[:16]), Decisions: v.decisions}
+}
+
+// mayTell: a resident about themself, clerks and the registrar about anyone, an import source likewise. Registrations and deaths need
+// the registrar's authority; a registration also a clerk's.
+func mayTell(actor journal.Actor, id citizen.ID, eventType string) bool {
+	switch actor.Kind {
+	case journal.ActorRegistrar, journal.ActorSource:
+		return true
+	case journal.ActorClerk:
+		return eventType != citizen.DeathRegistered
+	case journal.ActorResident:
+		return actor.Citizen == uuid.UUID(id) && eventType != citizen.DeathRegistered && eventType != citizen.PersonRegistered
+	}
+	return false
+}
+
+// judgeTell is steps 4 and 5 of a change's life: the rules, then the law.
+func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+	fact := citizen.Change{Type: change.Type, Effective: change.Effective, Data: change.Data}
+	if rejection := citizen.Decide(&state.Profile, fact, day.Date.String()); rejection != nil {
+		return verdict{}, rejection
+	}
+	v := verdict{byLaw: true}
+	meta := c.meta(change.Effective)
+	for i, choice := range change.Consents {
+		event, rejection := judgeChoice(law, state, change.Consents[:i], choice, fmt.Sprintf("/consents/%d", i))
+		if rejection != nil {
+			return verdict{}, rejection
+		}
+		v.events = append(v.events, about(state, event, meta))
+	}
+	v.main = len(v.events)
+	told := about(state, fact, meta)
+	told.Canonical = change.Canonical
+	v.events = append(v.events, told)
+	decided := h.decide(law, applied(state, provisional, v), fact, day)
+	v.decisions = decided.Decisions
+	record := about(state, decided, journal.Meta{})
+	record.Cause = eventstore.CauseBefore(1)
+	v.events = append(v.events, record)
+	return v, nil
+}
+
+// provisional stands for the position of an event that has none yet; later than every position on the log.
+const provisional int64 = 1 << 62
