@@ -85,10 +85,10 @@ func benchCases(agreements []Agreement) []benchCase {
 	for i := range cases {
 		c := &cases[i]
 		c.standing.Registered(packed(1935+random.IntN(75), 1+random.IntN(12), 1+random.IntN(28)))
-		for range 7 {
+		for range 6 {
 			c.standing.Linked(1, benchMinistry(random.IntN(24)), "reference")
 		}
-		for range 7 {
+		for range 6 {
 			a := agreements[random.IntN(len(agreements))]
 			var fields []string
 			if random.IntN(2) == 0 {

@@ -4,8 +4,6 @@ import (
 	"flag"
 	"os"
 	"testing"
-
-	_ "pgregory.net/rapid"
 )
 
 // TestMain runs every property 2,000 times, unless the command line says otherwise: the oracle draws 50 cases each time.
