@@ -28,6 +28,8 @@ const (
 	fetchSize = 1 << 13
 )
 
+var errAnotherKey = errors.New("seal: the key store answered another key than the one asked for")
+
 // loaded is what became of one key.
 type loaded struct {
 	key *key
@@ -126,6 +128,8 @@ func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bo
 	var missing []KeyID
 	for i, s := range stored {
 		switch {
+		case s.Ref != 0 && s.KeyID != ids[i]:
+			return errAnotherKey
 		case s.Ref != 0:
 			out[ids[i]] = k.ready(s)
 		case wanted[ids[i]]:
@@ -173,7 +177,7 @@ func (k *Keyring) makeKeys(ctx context.Context, ids []KeyID, out map[KeyID]loade
 	for i, s := range stands {
 		switch {
 		case s.KeyID != ids[i] || s.Ref <= 0:
-			return errors.New("seal: the key store answered another key than the one asked for")
+			return errAnotherKey
 		case !s.Destroyed && bytes.Equal(s.Wrapped, mine[i].Wrapped):
 			out[ids[i]] = prepare(s, raw[i*keySize:(i+1)*keySize])
 		default:

@@ -1,0 +1,389 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/tellonce/hub/eventstore"
+	"github.com/tellonce/hub/eventstore/seal"
+)
+
+// KeysFile is the name of the key store's database within the keys directory.
+const KeysFile = "keys.db"
+
+// keysVersion is the layout of the key store's tables, kept as the database's user_version.
+const keysVersion = 1
+
+// keysBusy is how long a writer waits for another process's.
+const keysBusy = 10 * time.Second
+
+const keysSchema = `
+CREATE TABLE data_key (
+	ref       INTEGER PRIMARY KEY,
+	subject   BLOB    NOT NULL,
+	class     INTEGER NOT NULL,
+	epoch     INTEGER NOT NULL,
+	wrapped   BLOB,
+	destroyed INTEGER NOT NULL,
+	UNIQUE (subject, class),
+	CHECK ((wrapped IS NULL) = (destroyed = 1))
+) STRICT;
+CREATE TABLE reference (
+	hash    BLOB PRIMARY KEY,
+	citizen BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE secret (
+	name  TEXT PRIMARY KEY,
+	value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+// Keys is the key store in a database file of its own, apart from the log and its backups. Several processes may share it. Safe for
+// concurrent use.
+type Keys struct {
+	read, write keysConn
+}
+
+var _ seal.KeyStore = (*Keys)(nil)
+
+// keysConn is one connection with its prepared statements; SQLite takes one call at a time on each.
+type keysConn struct {
+	mu    sync.Mutex
+	conn  *sqlite3.Conn
+	stmts map[string]*sqlite3.Stmt
+}
+
+// OpenKeys opens the key store in the directory dir, which exists, making its file (only its owner may read it) on first use.
+// eventstore.ErrStoreVersion if another version of this program made it.
+func OpenKeys(ctx context.Context, dir string) (*Keys, error) {
+	path := filepath.Join(dir, KeysFile)
+	// SQLite would make the file as the umask says; its -wal and -shm take the mode of the file.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open the key store: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("sqlite: open the key store: %w", err)
+	}
+	k := &Keys{}
+	for _, c := range []*keysConn{&k.write, &k.read} {
+		if err := c.open(ctx, path); err != nil {
+			return nil, errors.Join(fmt.Errorf("sqlite: open the key store %s: %w", path, err), k.Close())
+		}
+	}
+	return k, nil
+}
+
+// Close closes the connections, after the calls under way.
+func (k *Keys) Close() error { return errors.Join(k.read.close(), k.write.close()) }
+
+// Keys returns what is stored for each id; Ref 0 where there is nothing.
+func (k *Keys) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, error) {
+	out := make([]seal.StoredKey, len(ids))
+	err := k.read.snapshot(ctx, func(c *keysConn) error {
+		for i, id := range ids {
+			found, err := c.key(id)
+			if err != nil {
+				return err
+			}
+			out[i] = found
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: read keys: %w", err)
+	}
+	return out, nil
+}
+
+// PutKeys stores each key unless its id has one already, in one transaction, and returns what stands.
+func (k *Keys) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.StoredKey, error) {
+	out := make([]seal.StoredKey, len(keys))
+	err := k.write.transaction(ctx, func(c *keysConn) error {
+		for i, key := range keys {
+			stands, err := c.putKey(key)
+			if err != nil {
+				return err
+			}
+			out[i] = stands
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: store keys: %w", err)
+	}
+	return out, nil
+}
+
+// References returns the citizen of each keyed reference hash, uuid.Nil where unknown.
+func (k *Keys) References(ctx context.Context, hashes ...[32]byte) ([]uuid.UUID, error) {
+	out := make([]uuid.UUID, len(hashes))
+	err := k.read.snapshot(ctx, func(c *keysConn) error {
+		for i := range hashes {
+			citizen, err := c.reference(hashes[i])
+			if err != nil {
+				return err
+			}
+			out[i] = citizen
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: look up references: %w", err)
+	}
+	return out, nil
+}
+
+// PutReferences stores hash → citizen unless the hash is known, in one transaction, and returns what stands.
+func (k *Keys) PutReferences(ctx context.Context, hashes [][32]byte, citizens []uuid.UUID) ([]uuid.UUID, error) {
+	if len(hashes) != len(citizens) {
+		return nil, fmt.Errorf("sqlite: %d reference hashes for %d citizens", len(hashes), len(citizens))
+	}
+	out := make([]uuid.UUID, len(hashes))
+	err := k.write.transaction(ctx, func(c *keysConn) error {
+		for i := range hashes {
+			stands, err := c.putReference(hashes[i], citizens[i])
+			if err != nil {
+				return err
+			}
+			out[i] = stands
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: store references: %w", err)
+	}
+	return out, nil
+}
+
+// Secret returns the named secret, making it with make on first use. An error of make is returned as it is, and nothing is stored.
+func (k *Keys) Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
+	var value []byte
+	err := k.write.transaction(ctx, func(c *keysConn) error {
+		var err error
+		if value, err = c.secret(name); err != nil || value != nil {
+			return err
+		}
+		if value, err = make(); err != nil {
+			return err
+		}
+		return c.exec(`INSERT INTO secret (name, value) VALUES (?, ?)`, name, value)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: read a secret: %w", err)
+	}
+	return value, nil
+}
+
+// open connects and makes the tables if there are none.
+func (c *keysConn) open(ctx context.Context, path string) error {
+	conn, err := sqlite3.OpenContext(ctx, path)
+	if err != nil {
+		return err
+	}
+	c.conn, c.stmts = conn, make(map[string]*sqlite3.Stmt)
+	if err := conn.BusyTimeout(keysBusy); err != nil {
+		return err
+	}
+	// FULL: a key that sealed an acknowledged change survives a power cut, as the change does.
+	if err := conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY`); err != nil {
+		return err
+	}
+	return c.transaction(ctx, func(c *keysConn) error {
+		version, err := c.userVersion()
+		switch {
+		case err != nil:
+			return err
+		case version == keysVersion:
+			return nil
+		case version != 0:
+			return fmt.Errorf("%w: key store version %d, this program has %d", eventstore.ErrStoreVersion, version, keysVersion)
+		}
+		return c.conn.Exec(keysSchema + fmt.Sprintf("PRAGMA user_version = %d", keysVersion))
+	})
+}
+
+func (c *keysConn) userVersion() (int, error) {
+	stmt, _, err := c.conn.Prepare(`PRAGMA user_version`)
+	if err != nil {
+		return 0, err
+	}
+	version := 0
+	if stmt.Step() {
+		version = stmt.ColumnInt(0)
+	}
+	return version, stmt.Close()
+}
+
+func (c *keysConn) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		return nil
+	}
+	for _, stmt := range c.stmts {
+		_ = stmt.Close() // reports the statement's last error again, if anything
+	}
+	err := c.conn.Close()
+	c.conn, c.stmts = nil, nil
+	return err
+}
+
+// transaction runs do under the write lock of all processes. If we stop before its commit nothing is stored.
+func (c *keysConn) transaction(ctx context.Context, do func(*keysConn) error) error {
+	return c.within(ctx, `BEGIN IMMEDIATE`, do)
+}
+
+// snapshot runs do on one state of the database.
+func (c *keysConn) snapshot(ctx context.Context, do func(*keysConn) error) error {
+	return c.within(ctx, `BEGIN`, do)
+}
+
+func (c *keysConn) within(ctx context.Context, begin string, do func(*keysConn) error) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.conn == nil {
+		return eventstore.ErrClosed
+	}
+	old := c.conn.SetInterrupt(ctx)
+	defer func() {
+		c.conn.SetInterrupt(old)
+		if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
+			err = errors.Join(ctxErr, err)
+		}
+	}()
+	if err := c.conn.Exec(begin); err != nil {
+		return err
+	}
+	if err := do(c); err != nil {
+		return errors.Join(err, c.rollback(old))
+	}
+	if err := c.conn.Exec(`COMMIT`); err != nil {
+		return errors.Join(err, c.rollback(old))
+	}
+	return nil
+}
+
+// rollback runs even if the caller's context is over.
+func (c *keysConn) rollback(background context.Context) error {
+	c.conn.SetInterrupt(background)
+	if c.conn.GetAutocommit() {
+		return nil // SQLite has rolled back by itself, as on a full disk
+	}
+	return c.conn.Exec(`ROLLBACK`)
+}
+
+// prepared returns the statement, with args bound (a nil []byte is NULL).
+func (c *keysConn) prepared(sql string, args ...any) (*sqlite3.Stmt, error) {
+	stmt := c.stmts[sql]
+	if stmt == nil {
+		var err error
+		if stmt, _, err = c.conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT); err != nil {
+			return nil, err
+		}
+		c.stmts[sql] = stmt
+	}
+	for i, arg := range args {
+		var err error
+		switch v := arg.(type) {
+		case int64:
+			err = stmt.BindInt64(i+1, v)
+		case string:
+			err = stmt.BindText(i+1, v)
+		case []byte:
+			if v == nil {
+				err = stmt.BindNull(i + 1)
+			} else {
+				err = stmt.BindBlob(i+1, v)
+			}
+		default:
+			err = fmt.Errorf("no binding for a %T", arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return stmt, nil
+}
+
+// row runs sql and hands its row, if there is one, to scan.
+func (c *keysConn) row(scan func(*sqlite3.Stmt), sql string, args ...any) (found bool, err error) {
+	stmt, err := c.prepared(sql, args...)
+	if err != nil {
+		return false, err
+	}
+	if found = stmt.Step(); found {
+		scan(stmt)
+	}
+	// An interrupted Step is known to Err only: taken for an empty result it would look like a key that is not there.
+	err = stmt.Err()
+	if resetErr := stmt.Reset(); err == nil {
+		err = resetErr
+	}
+	return found, err
+}
+
+func (c *keysConn) exec(sql string, args ...any) error {
+	stmt, err := c.prepared(sql, args...)
+	if err != nil {
+		return err
+	}
+	return stmt.Exec()
+}
+
+func (c *keysConn) key(id seal.KeyID) (seal.StoredKey, error) {
+	out := seal.StoredKey{KeyID: id}
+	_, err := c.row(func(s *sqlite3.Stmt) {
+		out.Ref, out.Epoch = s.ColumnInt64(0), int32(s.ColumnInt64(1)) //nolint:gosec // written as int32
+		if out.Destroyed = s.ColumnBool(3); !out.Destroyed {
+			out.Wrapped = s.ColumnBlob(2, []byte{})
+		}
+	}, `SELECT ref, epoch, wrapped, destroyed FROM data_key WHERE subject = ? AND class = ?`, id.Subject[:], int64(id.Class))
+	return out, err
+}
+
+func (c *keysConn) putKey(key seal.StoredKey) (seal.StoredKey, error) {
+	destroyed := int64(0)
+	if key.Destroyed {
+		destroyed, key.Wrapped = 1, nil
+	}
+	out := key
+	stored, err := c.row(func(s *sqlite3.Stmt) { out.Ref = s.ColumnInt64(0) },
+		`INSERT INTO data_key (subject, class, epoch, wrapped, destroyed) VALUES (?, ?, ?, ?, ?)
+		 ON CONFLICT (subject, class) DO NOTHING RETURNING ref`,
+		key.Subject[:], int64(key.Class), int64(key.Epoch), key.Wrapped, destroyed)
+	if err != nil || stored {
+		return out, err
+	}
+	return c.key(key.KeyID)
+}
+
+func (c *keysConn) reference(hash [32]byte) (citizen uuid.UUID, err error) {
+	_, err = c.row(func(s *sqlite3.Stmt) { copy(citizen[:], s.ColumnRawBlob(0)) }, `SELECT citizen FROM reference WHERE hash = ?`, hash[:])
+	return citizen, err
+}
+
+func (c *keysConn) putReference(hash [32]byte, citizen uuid.UUID) (uuid.UUID, error) {
+	stored, err := c.row(func(*sqlite3.Stmt) {}, `INSERT INTO reference (hash, citizen) VALUES (?, ?)
+		ON CONFLICT (hash) DO NOTHING RETURNING 1`, hash[:], citizen[:])
+	if err != nil || stored {
+		return citizen, err
+	}
+	return c.reference(hash)
+}
+
+func (c *keysConn) secret(name string) (value []byte, err error) {
+	_, err = c.row(func(s *sqlite3.Stmt) { value = s.ColumnBlob(0, []byte{}) }, `SELECT value FROM secret WHERE name = ?`, name)
+	return value, err
+}
