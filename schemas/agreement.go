@@ -14,7 +14,7 @@ import (
 )
 
 // maxAgreement is the most bytes an agreement's file may have.
-const maxAgreement = 1 << 20
+const maxAgreement = 64 << 10
 
 // maxLanes is how many lanes a stream may have.
 const maxLanes = 1024
@@ -31,6 +31,9 @@ func ParseAgreement(name string, yaml []byte, reg *Registry) (consent.Agreement,
 	}
 	if !utf8.Valid(yaml) {
 		return consent.Agreement{}, fmt.Errorf("%s: not UTF-8", name)
+	}
+	if tooDeep(yaml) {
+		return consent.Agreement{}, fmt.Errorf("%s: nested too deep for an agreement", name)
 	}
 	s := &sheet{name: name}
 	root := s.parse(yaml)

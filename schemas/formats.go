@@ -256,8 +256,13 @@ func validDomain(s string) bool {
 		return validLiteral(s[1 : len(s)-1])
 	}
 	plain := true
-	for i := 0; i < len(s) && plain; i++ {
-		plain = s[i] < utf8.RuneSelf
+	for _, r := range s {
+		if r >= utf8.RuneSelf {
+			plain = false
+			if !mailRune(r) || unicode.Is(unicode.Variation_Selector, r) { // IDNA's mapping would drop it without a word
+				return false
+			}
+		}
 	}
 	if plain && !strings.Contains(s, "--") {
 		return validHost(s)

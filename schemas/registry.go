@@ -32,9 +32,11 @@ type Registry struct {
 type shape struct {
 	row     *Row
 	schema  *jsonschema.Schema
-	texts   []string // members that are texts
-	postal  bool     // has a postal code, whose form depends on the country
-	sources map[int][]byte
+	texts   []string       // members that are texts
+	postal  bool           // has a postal code, whose form depends on the country
+	sources map[int][]byte // by version, as told
+	// delivered is by version, too: what ministries receive. Nil where the type is no fact.
+	delivered map[int][]byte
 }
 
 // New compiles the schemas of every row. It fails on a schema that is no valid JSON Schema, uses a format without a checker, lets
@@ -54,21 +56,30 @@ func readEmbedded(name string) ([]byte, error) { return files.ReadFile(name) }
 
 // add compiles the schemas of a row, oldest first, and checks them.
 func (r *Registry) add(row *Row, read func(name string) ([]byte, error)) error {
-	s := &shape{row: row, sources: map[int][]byte{}}
+	s := &shape{row: row, sources: map[int][]byte{}, delivered: map[int][]byte{}}
 	for version := 1; version <= int(row.Version); version++ {
 		name := row.Type + "/" + strconv.Itoa(version)
 		source, err := read(name + ".json")
 		if err != nil {
 			return err
 		}
-		compiled, err := compileSchema(Base+name, source)
-		if err != nil {
-			return err
+		document, fault := ParseObject(source, MaxLine)
+		if fault != nil {
+			return fmt.Errorf("version %d: %s", version, fault.Detail)
 		}
-		s.sources[version], s.schema = source, compiled
-		if err := checkSchema(row, compiled); err != nil {
+		compiled, err := compileSchema(Base+name, source, document)
+		if err != nil {
 			return fmt.Errorf("version %d: %w", version, err)
 		}
+		s.sources[version], s.schema = source, compiled
+		if row.Fact {
+			if s.delivered[version], err = deliveredSchema(row, version, document); err != nil {
+				return fmt.Errorf("version %d: %w", version, err)
+			}
+		}
+	}
+	if err := checkSchema(row, s.schema); err != nil {
+		return err
 	}
 	for name, member := range s.schema.Properties {
 		switch member.Format {
@@ -86,11 +97,7 @@ func (r *Registry) add(row *Row, read func(name string) ([]byte, error)) error {
 	return r.checkGolden(row, read)
 }
 
-func compileSchema(url string, source []byte) (*jsonschema.Schema, error) {
-	document, fault := ParseObject(source, MaxLine)
-	if fault != nil {
-		return nil, errors.New(fault.Detail)
-	}
+func compileSchema(url string, source []byte, document map[string]any) (*jsonschema.Schema, error) {
 	if err := checkFormats(document); err != nil {
 		return nil, err
 	}
@@ -123,7 +130,8 @@ func (r *Registry) Row(eventType string) (*Row, bool) {
 // Rows returns every row in the table's order.
 func (r *Registry) Rows() []*Row { return r.list }
 
-// Schema returns the JSON Schema of the data of an event type as it is told, in one version.
+// Schema returns the JSON Schema of the data of an event type as it is told, in one version. What a ministry receives is a part of that:
+// DeliveredSchema.
 func (r *Registry) Schema(eventType string, version int) (schema []byte, ok bool) {
 	s, ok := r.byType[eventType]
 	if !ok {

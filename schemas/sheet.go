@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -23,6 +24,33 @@ type sheet struct {
 type yamlError interface {
 	error
 	GetMessage() string
+}
+
+// maxNesting is how deep a sheet may nest; an agreement needs five levels.
+const maxNesting = 32
+
+// tooDeep finds nesting that no sheet needs before the reader sees it: its time grows with the square of the depth (64 KiB of
+// opening brackets cost it half a minute). It looks at the bytes only, so that brackets in texts count, too.
+func tooDeep(source []byte) bool {
+	brackets, marks := 0, 0
+	for i, c := range source {
+		switch c {
+		case '[', '{':
+			brackets++
+		case ']', '}':
+			brackets--
+		case '\n':
+			marks = 0
+		case '-', '?': // a list item or a complex key, which may nest within one line
+			if i+1 < len(source) && (source[i+1] == ' ' || source[i+1] == '\t') {
+				marks++
+			}
+		}
+		if brackets > maxNesting || marks > maxNesting {
+			return true
+		}
+	}
+	return false
 }
 
 // parse returns the root of a YAML file with exactly one document; nil with a fault.
@@ -87,9 +115,13 @@ func (s *sheet) members(n ast.Node, what string, required, optional []string) ma
 			found[key.Value] = pair.Value
 		}
 	}
+	at := n // the first key, which is where a reader looks; the mapping's own token is its first colon
+	if len(pairs) > 0 {
+		at = pairs[0].Key
+	}
 	for _, key := range required {
 		if found[key] == nil {
-			s.fail(n, "%s needs a member %q", what, key)
+			s.fail(at, "%s needs a member %q", what, key)
 		}
 	}
 	return found
@@ -106,11 +138,14 @@ func (s *sheet) text(n ast.Node, what string) string {
 	case *ast.LiteralNode:
 		value = n.Value.Value
 	default:
-		s.fail(n, "%s must be a text (quote it if it looks like a number)", what)
+		s.fail(n, "%s must be a text: quoted if it looks like a number, no anchor, alias or tag", what)
 		return ""
 	}
-	if strings.TrimSpace(value) == "" {
+	switch {
+	case strings.TrimSpace(value) == "":
 		s.fail(n, "%s must not be empty", what)
+	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }):
+		s.fail(n, "%s holds a control character", what)
 	}
 	return value
 }
