@@ -1,0 +1,219 @@
+package kafka
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if false {
+		return
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// brokers returns the addresses of a real broker; without one the test is skipped, or fails where servers are required.
+func brokers(t testing.TB) []string {
+	t.Helper()
+	addresses := os.Getenv("KAFKA_BROKERS")
+	if addresses == "" {
+		if os.Getenv("TELLONCE_REQUIRE_SERVERS") == "1" {
+			t.Fatal("KAFKA_BROKERS is not set, and TELLONCE_REQUIRE_SERVERS is")
+		}
+		t.Skip(`needs Kafka: eval "$(deploy/dev/up)"`)
+	}
+	return strings.Split(addresses, ",")
+}
+
+// bundle is a client with faults between it and the broker, one topic of its own, and one lane of it.
+type bundle struct {
+	*Client
+	faults   *faults
+	topic    string
+	lane     *Lane
+	state    *memoryState
+	registry *prometheus.Registry
+}
+
+func setup(t testing.TB) *bundle {
+	t.Helper()
+	b := &bundle{faults: newFaults(), state: &memoryState{shared: &stored{}}, topic: topicName(t), registry: prometheus.NewRegistry()}
+	b.Client = open(t, Config{Brokers: brokers(t), Dial: b.faults.dial, RequestTimeout: 400 * time.Millisecond, Registerer: b.registry})
+	require.NoError(t, b.EnsureTopic(deadline(t), b.topic, 1))
+	b.lane = b.Lane(b.topic, 0, b.state)
+	return b
+}
+
+func open(t testing.TB, config Config) *Client {
+	t.Helper()
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	c, err := Open(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+// topicName returns a topic's name of the test's own; the topic is deleted when the test ends.
+func topicName(t testing.TB) string {
+	t.Helper()
+	addr := kafka.TCP(brokers(t)...)
+	topic := "test." + strings.ToLower(rand.Text())
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		transport := &kafka.Transport{Context: ctx}
+		defer transport.CloseIdleConnections()
+		_, _ = (&kafka.Client{Addr: addr, Transport: transport}).DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})
+	})
+	return topic
+}
+
+func deadline(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// soon is a context that ends while a test's faults are still on.
+func soon(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// memoryState is a StateStore. Several of them over one stored are several processes on one database.
+type memoryState struct {
+	shared *stored
+	seen   int // version at the last Load or Save
+}
+
+type stored struct {
+	sync.Mutex
+	state   State
+	version int
+}
+
+func (m *memoryState) Load(context.Context) (State, bool, error) {
+	m.shared.Lock()
+	defer m.shared.Unlock()
+	m.seen = m.shared.version
+	return m.shared.state, m.shared.version > 0, nil
+}
+
+func (m *memoryState) Save(_ context.Context, next State) error {
+	m.shared.Lock()
+	defer m.shared.Unlock()
+	if m.seen != m.shared.version {
+		return errConflict
+	}
+	m.shared.state = next
+	m.shared.version++
+	m.seen = m.shared.version
+	return nil
+}
+
+var errConflict = fmt.Errorf("someone else has stored a state")
+
+// events returns messages with the numbers from first to last, as the hub would encode them.
+func events(first, last int64) []Message {
+	var out []Message
+	for n := first; n <= last; n++ {
+		out = append(out, event(n))
+	}
+	return out
+}
+
+func event(n int64) Message {
+	return Message{
+		Number: n,
+		Key:    fmt.Appendf(nil, "v1.citizen%d", n%7),
+		Headers: []Header{
+			{"ce_specversion", "1.0"}, {"ce_id", fmt.Sprintf("1.0.%d", n)}, {"ce_source", "https://tellonce.example/streams/test"},
+			{"ce_type", "tellonce.address-changed.v1"}, {"ce_sequence", fmt.Sprintf("%012d", n)}, {"content-type", "application/json"},
+		},
+		Value: fmt.Appendf(nil, `{"city":"Invented %d"}`, n),
+	}
+}
+
+// record is what a consumer sees.
+type record struct {
+	offset  int64
+	key     string
+	value   string
+	headers []protocol.Header
+}
+
+func (r record) header(key string) string { return header(&protocol.Record{Headers: r.headers}, key) }
+
+// consume reads a partition from its beginning to its end, through a client of its own without faults.
+func consume(t testing.TB, topic string, partition int) []record {
+	t.Helper()
+	c := open(t, Config{Brokers: brokers(t)})
+	l := c.Lane(topic, partition, nil)
+	ctx := deadline(t)
+	var end int64
+	_, err := c.attempt(ctx, nil, func(ctx context.Context) error {
+		answer, err := c.kafka().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+			Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(partition)}},
+		})
+		if err != nil {
+			return err
+		}
+		end = answer.Topics[topic][0].LastOffset
+		return answer.Topics[topic][0].Error
+	})
+	require.NoError(t, err)
+	var out []record
+	_, _, err = l.read(ctx, 0, end, func(r *protocol.Record) {
+		key, err := protocol.ReadAll(r.Key)
+		require.NoError(t, err)
+		value, err := protocol.ReadAll(r.Value)
+		require.NoError(t, err)
+		headers := append([]protocol.Header(nil), r.Headers...)
+		out = append(out, record{r.Offset, string(key), string(value), headers})
+	})
+	require.NoError(t, err)
+	return out
+}
+
+// numbers returns the numbers of a partition's events in order; fences are left out.
+func numbers(t testing.TB, topic string, partition int) []int64 {
+	t.Helper()
+	out := []int64{}
+	for _, r := range consume(t, topic, partition) {
+		if n, ok := numberOf(&protocol.Record{Headers: r.headers}); ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// upTo returns 1 … n.
+func upTo(n int64) []int64 {
+	out := []int64{}
+	for i := int64(1); i <= n; i++ {
+		out = append(out, i)
+	}
+	return out
+}
+
+var _ io.Closer = (*Client)(nil)
