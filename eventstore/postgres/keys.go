@@ -271,13 +271,14 @@ func migrateKeys(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 func keysVersionOf(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }, schema string) (int, error) {
-	table := pgx.Identifier{schema, "layout"}.Sanitize()
-	var there bool
-	if err := db.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&there); err != nil || !there {
+	// Not to_regclass: in a transaction that has waited for the lock it may answer from before the wait.
+	const there = `SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'layout')`
+	var found bool
+	if err := db.QueryRow(ctx, there, schema).Scan(&found); err != nil || !found {
 		return 0, err
 	}
 	var version int
-	if err := db.QueryRow(ctx, `SELECT version FROM `+table).Scan(&version); err != nil {
+	if err := db.QueryRow(ctx, `SELECT version FROM `+pgx.Identifier{schema, "layout"}.Sanitize()).Scan(&version); err != nil {
 		return 0, err
 	}
 	if version != keysVersion {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -65,7 +66,7 @@ type keysConn struct {
 // eventstore.ErrStoreVersion if another version of this program made it.
 func OpenKeys(ctx context.Context, dir string) (*Keys, error) {
 	path := filepath.Join(dir, KeysFile)
-	// SQLite would make the file as the umask says; its -wal and -shm take the mode of the file.
+	// SQLite would make the file as the umask says.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open the key store: %w", err)
@@ -185,7 +186,9 @@ func (k *Keys) Secret(ctx context.Context, name string, make func() ([]byte, err
 
 // open connects and makes the tables if there are none.
 func (c *keysConn) open(ctx context.Context, path string) error {
-	conn, err := sqlite3.OpenContext(ctx, path)
+	// modeof: its -wal, too, is its owner's alone.
+	name := url.PathEscape(path)
+	conn, err := sqlite3.OpenContext(ctx, "file:"+name+"?modeof="+url.QueryEscape(path))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,85 @@
+package sqlite_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/eventstore"
+	"github.com/tellonce/hub/eventstore/seal"
+	"github.com/tellonce/hub/eventstore/seal/sealtest"
+	"github.com/tellonce/hub/eventstore/sqlite"
+)
+
+// keysStorage is a directory of its own, opened as often as asked.
+func keysStorage(t testing.TB) sealtest.Storage {
+	dir := t.TempDir()
+	return sealtest.Storage{Open: func(req require.TestingT) seal.KeyStore {
+		store, err := sqlite.OpenKeys(context.Background(), dir)
+		require.NoError(req, err)
+		t.Cleanup(func() { require.NoError(t, store.Close()) })
+		return store
+	}}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	sealtest.Run(t, func(t *testing.T) sealtest.Storage { return keysStorage(t) })
+}
+
+func TestKeysFileIsItsOwnersAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := sqlite.OpenKeys(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	_, err = store.PutKeys(t.Context(), seal.StoredKey{Epoch: 1, Wrapped: []byte("wrapped")})
+	require.NoError(t, err)
+	for _, suffix := range []string{"", "-wal"} { // -shm holds page numbers only
+		info, err := os.Stat(filepath.Join(dir, sqlite.KeysFile+suffix))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), suffix)
+	}
+}
+
+func TestKeysOfAnotherVersionAreRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := sqlite.OpenKeys(t.Context(), dir)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	conn, err := sqlite3.Open(filepath.Join(dir, sqlite.KeysFile))
+	require.NoError(t, err)
+	require.NoError(t, conn.Exec(`PRAGMA user_version = 99`))
+	require.NoError(t, conn.Close())
+	_, err = sqlite.OpenKeys(t.Context(), dir)
+	require.ErrorIs(t, err, eventstore.ErrStoreVersion)
+}
+
+func TestKeysFileThatIsNoDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	garbage := []byte("this is no database, however long it goes on; it goes on for a while, so that it is longer than a header of SQLite")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, sqlite.KeysFile), garbage, 0o600))
+	_, err := sqlite.OpenKeys(t.Context(), dir)
+	require.ErrorContains(t, err, sqlite.KeysFile)
+	left, err := os.ReadFile(filepath.Join(dir, sqlite.KeysFile))
+	require.NoError(t, err)
+	require.Equal(t, garbage, left)
+}
+
+func TestKeysClosed(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.OpenKeys(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	require.NoError(t, store.Close())
+	_, err = store.Keys(t.Context(), seal.KeyID{})
+	require.ErrorIs(t, err, eventstore.ErrClosed)
+}
+
+func BenchmarkKeysEnsure(b *testing.B) { sealtest.BenchmarkEnsure(b, keysStorage(b)) }
