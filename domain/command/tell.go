@@ -129,7 +129,7 @@ func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *j
 	v.events = append(v.events, told)
 	decided := h.decide(law, applied(state, provisional, v), fact, day)
 	v.decisions = decided.Decisions
-	record := about(state, decided, journal.Meta{})
+	record := about(state, decided, journal.Meta{Effective: change.Effective, Command: c.ID})
 	record.Cause = eventstore.CauseBefore(1)
 	v.events = append(v.events, record)
 	return v, nil

@@ -17,6 +17,8 @@ type Law struct {
 	Book    consent.Book
 	Rules   *consent.Rules
 	Streams map[string]StreamOpened // every stream ever opened, by name
+	// StreamOf is the stream of every agreement ever approved, by agreement id; what has ended stays.
+	StreamOf map[string]string
 }
 
 // Expect is the expectation that the law is still this one.
@@ -70,9 +72,10 @@ func (j *Journal) LawAt(ctx context.Context, position int64) (*Law, error) {
 }
 
 func (j *Journal) foldLaw(from *Law, entries []Entry) (*Law, error) {
-	law := &Law{Streams: map[string]StreamOpened{}}
+	law := &Law{Streams: map[string]StreamOpened{}, StreamOf: map[string]string{}}
 	if from != nil {
-		law.Version, law.Book, law.Streams = from.Version, from.Book, maps.Clone(from.Streams) // a Book's methods copy what they change
+		law.Version, law.Book = from.Version, from.Book // a Book's methods copy what they change
+		law.Streams, law.StreamOf = maps.Clone(from.Streams), maps.Clone(from.StreamOf)
 	}
 	for _, e := range entries {
 		law.Version = e.Version
@@ -98,6 +101,7 @@ func (l *Law) apply(event any) error {
 		l.Book.Propose(agreement)
 	case AgreementApproved:
 		if a, ok := l.Book.Proposed(e.ID, e.Version); ok {
+			l.StreamOf[a.ID] = a.Stream
 			if _, open := l.Streams[a.Stream]; !open { // pinned by the first approval: a later version can't change its lanes
 				l.Streams[a.Stream] = StreamOpened{Stream: a.Stream, Ministry: a.Ministry, Lanes: a.Lanes}
 			}
@@ -137,4 +141,14 @@ func (j *Journal) Fact(change citizen.Change, recorded consent.Date) consent.Fac
 	fact.AddressKind, _ = change.Data["kind"].(string)
 	fact.Province, _ = change.Data["province"].(string)
 	return fact
+}
+
+// Agreement is one approved version of an agreement that has not ended.
+func (l *Law) Agreement(id string, version int) (*consent.Agreement, bool) {
+	for _, a := range l.Book.Versions() {
+		if a.ID == id && a.Version == version {
+			return &a, true
+		}
+	}
+	return nil, false
 }

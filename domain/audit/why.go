@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+)
+
+// Change is one change in an officer's timeline: what was decided and why, and what left.
+type Change struct {
+	Position   int64
+	RecordedAt time.Time
+	Receipt    string
+	Type       string
+	Effective  string
+	Channel    journal.Channel
+	Decisions  []Why
+}
+
+// Why is one agreement's decision on a change, with all that explains it.
+type Why struct {
+	Line      DecisionLine
+	Agreement consent.Agreement // the version that decided
+	Reason    consent.Reason
+	Given     *journal.Given // the number it was given; nil: none yet, or withheld
+}
+
+// Find looks a citizen up for a timeline: by a change's receipt number, or by a source's reference. It says only whether there is one.
+func (a *Audit) Find(ctx context.Context, receipt, source, reference string) (citizen.ID, error) {
+	if receipt != "" {
+		_, id, ok, err := a.trail.ByReceipt(ctx, strings.ToUpper(receipt))
+		if err == nil && !ok {
+			err = ErrNotFound
+		}
+		return id, err
+	}
+	ids, err := a.journal.Reference(ctx, source, reference)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	if ids[0].IsZero() {
+		return ids[0], ErrNotFound
+	}
+	return ids[0], nil
+}
+
+// Timeline lists a citizen's changes, newest first, each with its decisions. Values are not in it: an officer sees why, not what.
+func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
+	j := s.audit.journal
+	if s.look.Subject.IsZero() {
+		return nil, ErrNotFound
+	}
+	entries, err := j.ReadAggregate(ctx, journal.CitizenAggregate(s.look.Subject), 1, 0)
+	if err != nil {
+		return nil, err
+	}
+	given, err := s.audit.trail.Given(ctx, s.look.Subject)
+	if err != nil {
+		return nil, err
+	}
+	changes := map[int64]*journal.Entry{}
+	var out []Change
+	for i := range entries {
+		e := &entries[i]
+		switch event := e.Event.(type) {
+		case citizen.Change:
+			changes[e.Position] = e
+		case journal.Decided:
+			change, ok := changes[e.Cause]
+			if !ok {
+				continue
+			}
+			c := Change{
+				Position: e.Cause, RecordedAt: change.RecordedAt, Receipt: journal.Receipt(change.ID), Type: change.Type,
+				Effective: change.Meta.Effective, Channel: journal.Channel(change.Channel),
+			}
+			if c.Decisions, err = s.why(ctx, change.Type, e, event, given); err != nil {
+				return nil, err
+			}
+			out = append([]Change{c}, out...)
+		}
+	}
+	return out, nil
+}
+
+func (s *Session) why(ctx context.Context, eventType string, e *journal.Entry, decided journal.Decided, given []journal.Given) ([]Why, error) {
+	lines, err := s.lines(ctx, eventType, e, decided)
+	if err != nil {
+		return nil, err
+	}
+	law, err := s.audit.journal.LawAt(ctx, e.Position)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Why, len(lines))
+	for i, line := range lines {
+		out[i] = Why{Line: line, Reason: decided.Decisions[i].Reason, Agreement: consent.Agreement{ID: line.Agreement, Version: line.Version}}
+		if a, ok := law.Agreement(line.Agreement, line.Version); ok {
+			out[i].Agreement = *a
+		}
+		for k := range given {
+			if given[k].Item.Position == line.Position && given[k].Item.Agreement == line.Agreement {
+				out[i].Given = &given[k]
+			}
+		}
+	}
+	return out, nil
+}

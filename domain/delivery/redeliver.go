@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
+)
+
+// given is one number that was given out, and what it stands for.
+type given struct {
+	number   int64
+	item     journal.DisclosedItem
+	recalled bool
+}
+
+// redeliver sends given numbers from..to again: each is judged by the law of now, what it no longer permits is recalled for ever, and the
+// log says so before a byte leaves.
+func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, lane int, from, to int64) ([]Message, time.Time, error) {
+	for range maxAttempts {
+		row, err := d.state(ctx, stream.Stream, lane)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		numbers, err := d.given(ctx, stream.Stream, lane, from, to)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		positions := make([]int64, len(numbers))
+		for i, g := range numbers {
+			positions[i] = g.item.Position
+		}
+		v, err := d.look(ctx, stream, lane, row, positions)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		event := journal.Redelivered{From: from, Lane: lane, Stream: stream.Stream, To: to}
+		items, recalled := make([]journal.DisclosedItem, len(numbers)), map[int64]bool{}
+		for i, g := range numbers {
+			items[i] = g.item
+			if !g.recalled && !d.unchanged(v, g.item) {
+				event.Recalled = append(event.Recalled, g.number)
+				g.recalled = true
+			}
+			recalled[g.number] = g.recalled
+		}
+		started := d.journal.Clock()
+		_, err = d.journal.Append(ctx, v.step(event, v.guard(positions)))
+		if errors.Is(err, eventstore.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		messages, err := d.encode(ctx, v, items, from, recalled)
+		return messages, started.Add(D), err
+	}
+	return nil, time.Time{}, ErrBusy
+}
+
+// unchanged says whether everything that an item once held may still leave, so that its bytes are the same.
+func (d *Delivery) unchanged(v *view, item journal.DisclosedItem) bool {
+	now, ok := d.permitted(v, item.Position, item.Agreement, item.Fields)
+	if !ok || now.Fields != item.Fields || now.Link != item.Link {
+		return false
+	}
+	_, ok = v.law.Agreement(item.Agreement, item.Version)
+	return ok
+}
+
+// given reads what the numbers from..to stand for.
+func (d *Delivery) given(ctx context.Context, stream string, lane int, from, to int64) ([]given, error) {
+	store, view := d.journal.Store(), d.due.Name()
+	first, err := store.Scan(ctx, view, journal.LaneKey('n', stream, lane, 0), journal.LaneKey('n', stream, lane, from+1), 1, true)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := store.Scan(ctx, view, journal.LaneKey('n', stream, lane, from+1), journal.LaneKey('n', stream, lane, to+1), 0, false)
+	if err != nil {
+		return nil, err
+	}
+	var positions []int64
+	for _, row := range append(first, rest...) {
+		positions = append(positions, int64(binary.BigEndian.Uint64(row.Value)))
+	}
+	entries, err := d.journal.Read(ctx, positions...)
+	if err != nil {
+		return nil, err
+	}
+	recalledRows, err := store.Scan(ctx, view, journal.LaneKey('r', stream, lane, from), journal.LaneKey('r', stream, lane, to+1), 0, false)
+	if err != nil {
+		return nil, err
+	}
+	recalled := map[int64]bool{}
+	for _, row := range recalledRows {
+		recalled[int64(binary.BigEndian.Uint64(row.Key[len(row.Key)-8:]))] = true
+	}
+	var out []given
+	for _, e := range entries {
+		event, ok := e.Event.(journal.Disclosed)
+		if !ok {
+			return nil, errRow
+		}
+		for i, item := range event.Items {
+			if n := event.First + int64(i); n >= from && n <= to {
+				out = append(out, given{number: n, item: item, recalled: recalled[n]})
+			}
+		}
+	}
+	if int64(len(out)) != to-from+1 {
+		return nil, fmt.Errorf("delivery: numbers %d to %d of lane %d can't all be found: %w", from, to, lane, errRow)
+	}
+	return out, nil
+}
+
+// subjectOf is the citizen behind a given number.
+func (d *Delivery) subjectOf(ctx context.Context, stream string, lane int, number int64) (citizen.ID, error) {
+	numbers, err := d.given(ctx, stream, lane, number, number)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	recs, err := d.journal.Store().Read(ctx, numbers[0].item.Position)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	return citizen.ID(recs[0].Subject), nil
+}
