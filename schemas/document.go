@@ -3,7 +3,9 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/gowebpki/jcs"
 
@@ -91,6 +93,9 @@ func UnmarshalDocument(canonical []byte) (consent.Agreement, error) {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&d); err != nil {
 		return consent.Agreement{}, fmt.Errorf("agreement document: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return consent.Agreement{}, errors.New("agreement document: something follows it")
 	}
 	a := consent.Agreement{
 		ID: d.ID, Version: d.Version, Ministry: d.Ministry, Stream: d.Stream,

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -19,15 +20,32 @@ func (s *shape) judge(data map[string]any) []Problem {
 		return []Problem{*schemaProblem("", "type", "")} // a Go value that is no JSON
 	}
 	problems := collect(nil, invalid)
-	slices.SortStableFunc(problems, func(a, b Problem) int {
-		if c := strings.Compare(*a.Pointer, *b.Pointer); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Member, b.Member)
-	})
+	slices.SortFunc(problems, compareProblems)
 	return slices.CompactFunc(problems, func(a, b Problem) bool {
-		return *a.Pointer == *b.Pointer && a.Rule == b.Rule && a.Member == b.Member
+		return *a.Pointer == *b.Pointer && (*a.Pointer != "" || a.Rule == b.Rule && a.Member == b.Member)
 	})
+}
+
+// compareProblems orders problems by place; of one value a format comes first, because its sentence says most. A value's first problem
+// alone is kept, data itself keeps each.
+func compareProblems(a, b Problem) int {
+	return cmp.Or(
+		strings.Compare(*a.Pointer, *b.Pointer),
+		boolFirst(formats[a.Rule] != nil, formats[b.Rule] != nil),
+		strings.Compare(a.Rule, b.Rule),
+		strings.Compare(a.Member, b.Member),
+	)
+}
+
+// boolFirst orders true before false.
+func boolFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 // collect turns the leaves of the validator's tree into problems. Its messages hold values, so that only its locations are used,
