@@ -103,7 +103,7 @@ func conditionsOf(a *Agreement, event string) Conditions {
 // number is an age; a decision may be older than the agreement at hand, and then the condition can be gone.
 func number(age *int) string {
 	if age == nil {
-		return "?"
+		return "…"
 	}
 	return strconv.Itoa(*age)
 }

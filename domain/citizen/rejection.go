@@ -122,7 +122,7 @@ func (r *Rejection) Sentence(lang string) string {
 	case known == nil && lang == "fr":
 		return "Cette demande ne peut pas être acceptée."
 	case known == nil:
-		return "This can't be accepted."
+		return "This can’t be accepted."
 	case lang == "fr":
 		return known.fr
 	}

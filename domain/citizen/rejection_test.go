@@ -47,7 +47,7 @@ func TestSentencesAreCompleteAndWellSet(t *testing.T) {
 	t.Parallel()
 	wrong := map[string]*regexp.Regexp{
 		"fr": regexp.MustCompile(`[^\x{00A0}][:»%$]|«[^\x{00A0}]|[\s\x{00A0}][;!?]|'|"`),
-		"en": regexp.MustCompile(`\x{00A0}|"|\s:`),
+		"en": regexp.MustCompile(`\x{00A0}|'|"|\s:`),
 	}
 	for lang, wrong := range wrong {
 		seen := map[string]string{(&Rejection{Code: "not a code"}).Sentence(lang): "the general sentence"}
