@@ -1,0 +1,334 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tellonce/hub/eventstore"
+)
+
+// writeSQL writes one batch if what it asserts holds, all or none, and answers one row if it did. Positions start at $1 + 1: if anyone
+// appended since the statement's snapshot, that position is taken and the log's primary key refuses the batch. Without a lock.
+//
+// $1 head, $2 expected versions, $3 guards, $4 commands that must be unknown; $5 … $8 the rows of each table; $9 channel, $10 payload of
+// the notification.
+const writeSQL = `
+WITH ok AS MATERIALIZED (
+	SELECT 1 AS one
+	WHERE coalesce((SELECT position FROM log ORDER BY position DESC LIMIT 1), -1) = $1::bigint
+	AND NOT EXISTS (
+		SELECT FROM unnest($2::expectation[]) e
+		WHERE coalesce((
+			SELECT c.first_version + c.count - 1 FROM chunks c
+			WHERE c.category = e.category AND c.aggregate = e.aggregate ORDER BY c.first_version DESC LIMIT 1), 0) <> e.version)
+	AND NOT EXISTS (SELECT FROM unnest($3::guard[]) g JOIN restricting r ON r.subject = g.subject AND r.position > g.after)
+	AND NOT EXISTS (SELECT FROM unnest($4::bytea[]) k (key) JOIN commands c ON c.key = k.key)
+), log_rows AS (
+	INSERT INTO log SELECT r.* FROM ok, unnest($5::log[]) r
+), chunk_rows AS (
+	INSERT INTO chunks SELECT r.* FROM ok, unnest($6::chunks[]) r
+), command_rows AS (
+	INSERT INTO commands SELECT r.* FROM ok, unnest($7::commands[]) r
+), restricting_rows AS (
+	INSERT INTO restricting SELECT r.* FROM ok, unnest($8::restricting[]) r
+)`
+
+// moreSQL are the parts that few batches have: $11 view rows to write, $12 to delete, $13 generation and $14 log id (or NULL).
+const moreSQL = `, written AS (
+	INSERT INTO views SELECT r.* FROM ok, unnest($11::views[]) r ON CONFLICT (view, key) DO UPDATE SET value = excluded.value
+), deleted AS (
+	DELETE FROM views v USING ok, unnest($12::views[]) r WHERE v.view = r.view AND v.key = r.key
+), begun AS (
+	INSERT INTO meta SELECT $13::bigint, $14::uuid FROM ok WHERE $13::bigint IS NOT NULL
+)`
+
+const notifySQL = ` SELECT pg_notify($9::text, $10::text) FROM ok`
+
+// lockSQL lets one replica at a time ask and then write. Not the fence, which is the primary key: it spares replicas that ask in detail
+// from taking each other's positions.
+const lockSQL = `SELECT pg_advisory_xact_lock($1::bigint)`
+
+// askSQL answers in one row, as of one snapshot: head, identity, versions ($1), latest restricting positions ($2).
+const askSQL = `
+SELECT l.position, l.recorded_at, m.log_id, m.generation,
+	ARRAY(SELECT coalesce((
+		SELECT c.first_version + c.count - 1 FROM chunks c
+		WHERE c.category = e.category AND c.aggregate = e.aggregate ORDER BY c.first_version DESC LIMIT 1), 0)
+		FROM unnest($1::expectation[]) WITH ORDINALITY e ORDER BY e.ordinality),
+	ARRAY(SELECT coalesce((SELECT r.position FROM restricting r WHERE r.subject = s.subject ORDER BY r.position DESC LIMIT 1), -1)
+		FROM unnest($2::uuid[]) WITH ORDINALITY s (subject, n) ORDER BY s.n)
+FROM (SELECT) one
+	LEFT JOIN (SELECT position, recorded_at FROM log ORDER BY position DESC LIMIT 1) l ON true
+	LEFT JOIN (SELECT log_id, generation FROM meta ORDER BY generation DESC LIMIT 1) m ON true`
+
+// knownSQL finds the first results of commands: a row for each that is known, with its place in $1.
+const knownSQL = `
+SELECT k.n, c.body, c.position, c.count, l.recorded_at
+FROM unnest($1::bytea[]) WITH ORDINALITY k (key, n)
+	JOIN commands c ON c.key = k.key JOIN log l ON l.position = c.position`
+
+// driver writes the committer's batches over a connection of its own. Only the committer's goroutine uses it.
+type driver struct {
+	config  Config
+	conn    *pgx.Conn
+	lockKey [8]byte
+	oids    typeOIDs
+
+	write, writeMore, lock, ask, known *pgconn.StatementDescription
+
+	expects, guards, keys, records, chunks, commands, restricting, upserts, deletes composites
+	params                                                                          [][]byte
+	answer                                                                          eventstore.Answer
+}
+
+var _ eventstore.OptimisticDriver = (*driver)(nil)
+
+// binaryFormat says that all parameters, or all columns, are in binary.
+var binaryFormat = []int16{pgx.BinaryFormatCode}
+
+// connect opens the connection and prepares the statements, unless the connection stands.
+func (d *driver) connect(ctx context.Context) error {
+	if d.conn != nil && !d.conn.IsClosed() {
+		return nil
+	}
+	conn, err := d.config.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.prepare(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return fmt.Errorf("postgres: prepare statements: %w", err)
+	}
+	d.conn = conn
+	return nil
+}
+
+func (d *driver) prepare(ctx context.Context, conn *pgx.Conn) error {
+	key := fnv.New64a()
+	_, _ = key.Write([]byte("tellonce append " + d.config.Schema))
+	binary.BigEndian.PutUint64(d.lockKey[:], key.Sum64())
+	o := &d.oids
+	err := conn.QueryRow(ctx, `SELECT 'log'::regtype::oid, 'chunks'::regtype::oid, 'commands'::regtype::oid, 'restricting'::regtype::oid,
+		'views'::regtype::oid, 'expectation'::regtype::oid, 'guard'::regtype::oid`).
+		Scan(&o.log, &o.chunks, &o.commands, &o.restricting, &o.views, &o.expectation, &o.guard)
+	if err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		statement **pgconn.StatementDescription
+		name, sql string
+	}{
+		{&d.write, "write", writeSQL + notifySQL}, {&d.writeMore, "write_more", writeSQL + moreSQL + notifySQL},
+		{&d.lock, "lock", lockSQL}, {&d.ask, "ask", askSQL}, {&d.known, "known", knownSQL},
+	} {
+		if *s.statement, err = conn.PgConn().Prepare(ctx, s.name, s.sql, nil); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (d *driver) close() {
+	if d.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = d.conn.Close(ctx) // nothing is under way: the committer has stopped
+}
+
+// OneGo writes the batch in one round trip.
+func (d *driver) OneGo(ctx context.Context, assume *eventstore.Assumption, batch *eventstore.Batch) error {
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	d.expects.expectations(d.oids.expectation, assume.Versions)
+	d.guards.guards(d.oids.guard, assume.Guards)
+	d.keys.begin(oidBytea, len(batch.Commands))
+	for i := range batch.Commands {
+		d.keys.key(&batch.Commands[i].Key)
+	}
+	statement := d.encode(assume.Head, batch)
+	rows := d.conn.PgConn().ExecStatement(ctx, statement, d.params, binaryFormat, binaryFormat)
+	written := rows.NextRow()
+	_, err := rows.Close()
+	if err != nil {
+		return outcome(err, !pgconn.SafeToRetry(err))
+	}
+	if !written {
+		return eventstore.ErrRefused
+	}
+	return nil
+}
+
+// Checked writes the batch in one transaction of two round trips, a pipeline: lock and ask, flush; write, sync. The transaction is the
+// implicit one that every pipeline is up to its sync, so there is no BEGIN and no COMMIT to send. If this process dies before the sync,
+// the server rolls back.
+func (d *driver) Checked(ctx context.Context, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch) error {
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	pipeline := d.conn.PgConn().StartPipeline(ctx)
+	err, committing := d.checked(pipeline, ask, build)
+	if !committing {
+		_ = pipeline.Sync() // ends the transaction, in which nothing was written
+	}
+	if closing := pipeline.Close(); err == nil && closing != nil {
+		err = closing
+	}
+	if err != nil && !errors.Is(err, eventstore.ErrRefused) {
+		return outcome(err, committing)
+	}
+	return err
+}
+
+// checked is Checked's way through the pipeline. committing says that the server may have been told to commit.
+func (d *driver) checked(
+	pipeline *pgconn.Pipeline, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch,
+) (err error, committing bool) { //nolint:revive,staticcheck // the error comes first: the other is about it
+	pipeline.SendQueryStatement(d.lock, [][]byte{d.lockKey[:]}, binaryFormat, binaryFormat)
+	pipeline.SendQueryStatement(d.ask, [][]byte{
+		d.expects.aggregates(d.oids.expectation, ask.Aggregates), d.guards.uuids(ask.Subjects),
+	}, binaryFormat, binaryFormat)
+	if len(ask.Commands) > 0 {
+		pipeline.SendQueryStatement(d.known, [][]byte{d.keys.keys(ask.Commands)}, binaryFormat, binaryFormat)
+	}
+	pipeline.SendFlushRequest()
+	if err := pipeline.Flush(); err != nil {
+		return err, false
+	}
+	if err := d.readAnswer(pipeline, ask); err != nil {
+		return err, false
+	}
+	batch := build(&d.answer)
+	if batch == nil {
+		return nil, false
+	}
+	d.expects.expectations(d.oids.expectation, nil) // checked already; the head is asserted once more, and the key is the fence
+	d.guards.guards(d.oids.guard, nil)
+	d.keys.keys(nil)
+	pipeline.SendQueryStatement(d.encode(d.answer.Head.Position, batch), d.params, binaryFormat, binaryFormat)
+	if err := pipeline.Sync(); err != nil {
+		return err, true
+	}
+	written := false
+	err = eachRow(pipeline, func([][]byte) error {
+		written = true
+		return nil
+	})
+	if err != nil {
+		return err, true
+	}
+	if _, err = pipeline.GetResults(); err != nil { // the sync: here the server has committed
+		return err, true
+	}
+	if !written {
+		return eventstore.ErrRefused, true
+	}
+	return nil, true
+}
+
+// encode fills the parameters of the statement that writes batch after head, and returns it. What is asserted stands in expects, guards
+// and keys already.
+func (d *driver) encode(head int64, batch *eventstore.Batch) *pgconn.StatementDescription {
+	last := head + int64(len(batch.Records))
+	d.params = append(d.params[:0],
+		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf, d.guards.buf, d.keys.buf,
+		d.records.records(d.oids.log, batch.Records), d.chunks.chunks(d.oids.chunks, batch.Chunks),
+		d.commands.commands(d.oids.commands, batch.Commands), d.restricting.restricting(d.oids.restricting, batch.Restricting),
+		[]byte(d.config.Schema), strconv.AppendInt(nil, last, 10))
+	if len(batch.Rows) == 0 && batch.Identity == nil {
+		return d.write
+	}
+	var generation, logID []byte
+	if batch.Identity != nil {
+		generation = binary.BigEndian.AppendUint64(nil, uint64(batch.Identity.Generation))
+		logID = batch.Identity.LogID[:]
+	}
+	d.params = append(d.params, d.upserts.rows(d.oids.views, batch.Rows, false), d.deletes.rows(d.oids.views, batch.Rows, true), generation, logID)
+	return d.writeMore
+}
+
+// readAnswer reads the results of lockSQL, askSQL and knownSQL.
+func (d *driver) readAnswer(pipeline *pgconn.Pipeline, ask *eventstore.Ask) error {
+	a := &d.answer
+	a.Head, a.Identity = eventstore.Head{Position: -1}, eventstore.Identity{}
+	a.Versions, a.Restricted, a.Commands = a.Versions[:0], a.Restricted[:0], a.Commands[:0]
+	for range ask.Commands {
+		a.Commands = append(a.Commands, eventstore.KnownCommand{})
+	}
+	if err := eachRow(pipeline, func([][]byte) error { return nil }); err != nil {
+		return err
+	}
+	err := eachRow(pipeline, func(columns [][]byte) error {
+		if columns[0] != nil {
+			a.Head = eventstore.Head{Position: int8Of(columns[0]), RecordedAt: timeOf(columns[1])}
+		}
+		if columns[2] != nil {
+			a.Identity = eventstore.Identity{LogID: [16]byte(columns[2]), Generation: int8Of(columns[3])}
+		}
+		return errors.Join(
+			eachElement(columns[4], 4, func(b []byte) { a.Versions = append(a.Versions, int4Of(b)) }),
+			eachElement(columns[5], 8, func(b []byte) { a.Restricted = append(a.Restricted, int8Of(b)) }))
+	})
+	if err != nil {
+		return err
+	}
+	if len(a.Versions) != len(ask.Aggregates) || len(a.Restricted) != len(ask.Subjects) {
+		return errMalformed
+	}
+	if len(ask.Commands) == 0 {
+		return nil
+	}
+	return eachRow(pipeline, func(columns [][]byte) error {
+		n := int8Of(columns[0])
+		a.Commands[n-1] = eventstore.KnownCommand{
+			Known: true, Body: [32]byte(columns[1]), Position: int8Of(columns[2]), Count: int(int4Of(columns[3])), RecordedAt: timeOf(columns[4]),
+		}
+		return nil
+	})
+}
+
+// eachRow reads the next result of the pipeline.
+func eachRow(pipeline *pgconn.Pipeline, row func([][]byte) error) error {
+	results, err := pipeline.GetResults()
+	if err != nil {
+		return err
+	}
+	rows, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return errMalformed
+	}
+	for rows.NextRow() {
+		if err := row(rows.Values()); err != nil {
+			return err
+		}
+	}
+	_, err = rows.Close()
+	return err
+}
+
+// outcome tells what an error while writing means. The server's own ERROR rolled the transaction back: nothing was written. A unique
+// violation, a serialization failure or a deadlock among them: another writer was first. Anything else, once the server may have been
+// told to commit (the connection broke, the server was shut down, time ran out), leaves the outcome unknown.
+func outcome(err error, committing bool) error {
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.SeverityUnlocalized == "ERROR" {
+		if isCode(err, "23505", "40001", "40P01") {
+			return eventstore.ErrRefused
+		}
+		return fmt.Errorf("postgres: append: %w", err)
+	}
+	if committing {
+		return fmt.Errorf("%w: %w", eventstore.ErrUnknownOutcome, err)
+	}
+	return fmt.Errorf("postgres: append: %w", err)
+}

@@ -1,0 +1,210 @@
+// Package postgres keeps the log in PostgreSQL (14 or later): the production store, for any number of replicas.
+//
+// Tables, statements and their reasons stand in migrations/ and append.go. Everything lives in one schema. Every connection but the
+// migration's runs as a role that can only read and insert where the log is concerned.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tellonce/hub/eventstore"
+)
+
+// Config says where the store is. Zero values are good, apart from DSN.
+type Config struct {
+	DSN      string           // postgres://… or key=value, of a user who may SET ROLE to Role and, to migrate, create in the database
+	Schema   string           // default "tellonce"
+	Role     string           // that may only append; default "tellonce_append"
+	Clock    func() time.Time // default time.Now
+	MaxConns int              // for reading; default 8. Two more are for appending and listening
+	Poll     time.Duration    // the safety poll of Wait, for lost notifications; default 5 s
+	Logf     func(string)     // told when the listening connection is lost; default: nobody is
+}
+
+func (c Config) withDefaults() Config {
+	if c.Schema == "" {
+		c.Schema = "tellonce"
+	}
+	if c.Role == "" {
+		c.Role = "tellonce_append"
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.MaxConns <= 0 {
+		c.MaxConns = 8
+	}
+	if c.Poll <= 0 {
+		c.Poll = 5 * time.Second
+	}
+	if c.Logf == nil {
+		c.Logf = func(string) {}
+	}
+	return c
+}
+
+// Store is the log, its views and leases in one schema of a PostgreSQL database. Safe for concurrent use.
+type Store struct {
+	config    Config
+	pool      *pgxpool.Pool
+	committer *eventstore.Committer
+	driver    *driver
+	loads     loader
+	signal    eventstore.Signal
+
+	stop   context.CancelFunc // ends the listener and every Wait
+	closed context.Context
+	done   sync.WaitGroup
+	once   sync.Once
+}
+
+var _ eventstore.Store = (*Store)(nil)
+
+// Open opens the store, making it first if there is none. A store of another version is ErrStoreVersion: an older one wants Migrate.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	config = config.withDefaults()
+	ready, err := checkVersion(ctx, config)
+	if err == nil && !ready {
+		_, err = Migrate(ctx, config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: config}
+	if s.pool, err = config.newPool(ctx); err != nil {
+		return nil, err
+	}
+	s.driver = &driver{config: config}
+	if err := s.driver.connect(ctx); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	s.loads.query = s.queryAggregates
+	s.closed, s.stop = context.WithCancel(context.Background())
+	s.committer = eventstore.NewCommitter(s.driver, eventstore.CommitterConfig{
+		Clock: config.Clock, Committed: func(head eventstore.Head) { s.signal.Raise(head.Position) },
+	})
+	s.done.Go(func() { s.listen(s.closed) })
+	return s, nil
+}
+
+// Append is Log.Append, in group commit with all other callers of this Store.
+func (s *Store) Append(ctx context.Context, appends ...eventstore.Append) ([]eventstore.Result, error) {
+	return s.committer.Append(ctx, appends...)
+}
+
+// Stats counts the committer's batches.
+func (s *Store) Stats() eventstore.Stats { return s.committer.Stats() }
+
+// Close commits what is queued, ends every Wait and closes all connections. Calling it twice is calling it once.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.committer.Close()
+		s.driver.close()
+		s.stop()
+		s.done.Wait()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// check answers ErrClosed after Close and ctx's error if that has ended.
+func (s *Store) check(ctx context.Context) error {
+	if s.closed.Err() != nil {
+		return eventstore.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// failed is err as a caller sees it, with what was being done.
+func (s *Store) failed(doing string, err error) error {
+	if s.closed.Err() != nil {
+		return eventstore.ErrClosed
+	}
+	return fmt.Errorf("postgres: %s: %w", doing, err)
+}
+
+// plannerSettings keep the planner from choosing by the statistics of an empty table: every statement here goes by an index.
+var plannerSettings = map[string]string{
+	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off",
+}
+
+// connectOwner connects as the user of the DSN, for migrating.
+func (c Config) connectOwner(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: address: %w", err)
+	}
+	config.RuntimeParams["search_path"] = pgx.Identifier{c.Schema}.Sanitize()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	return conn, nil
+}
+
+// restrict makes every connection of config one that may only append, in the store's schema.
+func (c Config) restrict(config *pgx.ConnConfig) {
+	config.RuntimeParams["search_path"] = pgx.Identifier{c.Schema}.Sanitize()
+	for name, value := range plannerSettings {
+		config.RuntimeParams[name] = value
+	}
+	setRole := []byte(c.Role)
+	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		_, err := conn.ExecParams(ctx, "SELECT set_config('role', $1, false)", [][]byte{setRole}, nil, nil, nil).Close()
+		return err
+	}
+}
+
+// connect opens one connection of the appending role.
+func (c Config) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: address: %w", err)
+	}
+	c.restrict(config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	return conn, nil
+}
+
+func (c Config) newPool(ctx context.Context) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: address: %w", err)
+	}
+	c.restrict(config.ConnConfig)
+	config.MaxConns = int32(min(c.MaxConns, 1<<15))
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	return pool, nil
+}
+
+// Identity returns the log's id and current generation; ErrNoGenesis if the store holds no log yet.
+func (s *Store) Identity(ctx context.Context) (eventstore.Identity, error) {
+	if err := s.check(ctx); err != nil {
+		return eventstore.Identity{}, err
+	}
+	var identity eventstore.Identity
+	err := s.pool.QueryRow(ctx, "SELECT log_id, generation FROM meta ORDER BY generation DESC LIMIT 1").
+		Scan((*[16]byte)(&identity.LogID), &identity.Generation)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return identity, eventstore.ErrNoGenesis
+	case err != nil:
+		return identity, s.failed("read the log's identity", err)
+	}
+	return identity, nil
+}
