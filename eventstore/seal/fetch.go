@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -109,12 +110,17 @@ func (f *fetcher) fly(ctx context.Context, wanted map[KeyID]bool) (map[KeyID]loa
 // them.
 func (k *Keyring) load(ctx context.Context, wanted map[KeyID]bool) (map[KeyID]loaded, error) {
 	out := make(map[KeyID]loaded, len(wanted))
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(wanted)), fetchSize) {
+	// Sorted: neighbours in the call are neighbours in the store's index.
+	for ids := range slices.Chunk(slices.SortedFunc(maps.Keys(wanted), KeyID.compare), fetchSize) {
 		if err := k.loadSome(ctx, ids, wanted, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+func (id KeyID) compare(other KeyID) int {
+	return cmp.Or(bytes.Compare(id.Subject[:], other.Subject[:]), cmp.Compare(id.Class, other.Class))
 }
 
 func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bool, out map[KeyID]loaded) error {

@@ -76,12 +76,16 @@ func (m *Memory) Calls() int {
 	return m.calls
 }
 
-// Destroy replaces the keys of ids by tombstones, as an erasure does.
+// Destroy puts tombstones for ids, as an erasure does, in place of their keys or where there were none.
 func (m *Memory) Destroy(ids ...seal.KeyID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range ids {
-		key := m.keys[id]
+		key, ok := m.keys[id]
+		if !ok {
+			m.last++
+			key = seal.StoredKey{KeyID: id, Ref: m.last}
+		}
 		key.Destroyed, key.Wrapped = true, nil
 		m.keys[id] = key
 	}
@@ -102,6 +106,13 @@ func (m *Memory) Clone() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &Memory{keys: maps.Clone(m.keys), refs: maps.Clone(m.refs), secrets: maps.Clone(m.secrets), last: m.last}
+}
+
+// WithoutSecrets is a copy of the keys alone.
+func (m *Memory) WithoutSecrets() *Memory {
+	clone := m.Clone()
+	clone.secrets = nil
+	return clone
 }
 
 // Keys returns what is stored.
