@@ -145,7 +145,8 @@ type faultyConn struct {
 	net.Conn
 	faults *faults
 	buffer []byte
-	broken bool // the next read fails
+	broken bool // the next answer is thrown away, and
+	dead   bool // every read after that fails
 	kept   bool // the connection belongs to a held request now
 }
 
@@ -191,8 +192,12 @@ func (c *faultyConn) request(frame []byte) error {
 }
 
 func (c *faultyConn) Read(b []byte) (int, error) {
+	if c.dead {
+		return 0, errInjected
+	}
 	n, err := c.Conn.Read(b) // also when broken: the broker has then done what it was asked
 	if c.broken && err == nil {
+		c.dead = true
 		return 0, errInjected
 	}
 	return n, err
