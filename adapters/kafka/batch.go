@@ -78,11 +78,20 @@ func (s stamp) after(n int) stamp {
 	return s
 }
 
-// recordReader hands messages to kafka-go one by one, in one reused Record.
+// recordReader hands messages to kafka-go one by one. kafka-go is done with a record when it asks for the next, so all share the memory.
 type recordReader struct {
-	messages []*Message
-	record   protocol.Record
+	messages   []*Message
+	record     protocol.Record
+	headers    []protocol.Header
+	text       []byte // the headers' values
+	key, value payload
 }
+
+// payload is protocol.Bytes over a slice, reusable.
+type payload struct{ bytes.Reader }
+
+// Close does nothing; the slice is the caller's.
+func (*payload) Close() error { return nil }
 
 // ReadRecord returns the next record, which is valid until the next call; io.EOF at the end.
 func (r *recordReader) ReadRecord() (*protocol.Record, error) {
@@ -91,16 +100,20 @@ func (r *recordReader) ReadRecord() (*protocol.Record, error) {
 	}
 	m := r.messages[0]
 	r.messages = r.messages[1:]
-	headers := r.record.Headers[:0]
+	r.headers, r.text = r.headers[:0], r.text[:0]
 	for _, h := range m.Headers {
-		headers = append(headers, protocol.Header{Key: h.Key, Value: []byte(h.Value)})
+		from := len(r.text)
+		r.text = append(r.text, h.Value...) // where it moves, the headers before keep the old memory
+		r.headers = append(r.headers, protocol.Header{Key: h.Key, Value: r.text[from:len(r.text):len(r.text)]})
 	}
-	r.record = protocol.Record{Headers: headers}
+	r.record = protocol.Record{Headers: r.headers}
 	if m.Key != nil {
-		r.record.Key = protocol.NewBytes(m.Key)
+		r.key.Reset(m.Key)
+		r.record.Key = &r.key
 	}
 	if m.Value != nil {
-		r.record.Value = protocol.NewBytes(m.Value)
+		r.value.Reset(m.Value)
+		r.record.Value = &r.value
 	}
 	return &r.record, nil
 }

@@ -1,0 +1,116 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tellonce/hub/domain/delivery"
+	"github.com/tellonce/hub/eventstore"
+)
+
+// Sender pushes one lane of a stream to its partition: delivery's messages as CloudEvents in binary mode.
+type Sender struct {
+	client *Client
+	lane   *Lane
+	topic  string
+	lanes  int
+}
+
+var _ delivery.Sender = (*Sender)(nil)
+
+// Topic is the topic of a stream.
+func Topic(stream string) string { return "tellonce." + stream }
+
+// NewSender returns the sender of one lane of a stream that has so many lanes. Producer id and epoch are kept in the views.
+func (c *Client) NewSender(views eventstore.Views, stream string, lane, lanes int) *Sender {
+	topic := Topic(stream)
+	state := &viewState{views: views, view: fmt.Sprintf("kafka/%s/%d", topic, lane)}
+	return &Sender{client: c, lane: c.Lane(topic, lane, state), topic: topic, lanes: lanes}
+}
+
+// TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor there.
+func (s *Sender) TakeOver(ctx context.Context) (string, error) {
+	if err := s.client.EnsureTopic(ctx, s.topic, s.lanes); err != nil {
+		return "", fatal(err)
+	}
+	tail, err := s.lane.TakeOver(ctx)
+	return tail.Cursor, fatal(err)
+}
+
+// Send returns nil only when the broker has acknowledged every message.
+func (s *Sender) Send(ctx context.Context, messages []delivery.Message) error {
+	batch := make([]Message, len(messages))
+	for i := range messages {
+		batch[i] = binaryMode(&messages[i])
+	}
+	return fatal(s.lane.Send(ctx, batch))
+}
+
+// fatal marks what a person must look at: the broker refused for certain, and would again.
+func fatal(err error) error {
+	var refused *Refused
+	if errors.As(err, &refused) || errors.Is(err, ErrPartitions) {
+		return fmt.Errorf("%w: %w", delivery.ErrFatal, err)
+	}
+	return err
+}
+
+// binaryMode is the CloudEvents Kafka binding: attributes as ce_ headers, the data as value. A recalled event keeps its key and has an
+// empty value, not a null one, which a compacted topic would take for a deletion.
+func binaryMode(m *delivery.Message) Message {
+	out := Message{Number: m.Cursor.Number, Key: []byte(m.Key), Value: m.Data, Headers: make([]Header, 0, len(m.Attributes))}
+	if m.Key == "" {
+		out.Key = []byte(m.Cursor.String())
+	}
+	if m.Recalled() {
+		out.Value = []byte{}
+	}
+	for _, a := range m.Attributes {
+		name := "ce_" + a.Name
+		if a.Name == "datacontenttype" {
+			name = "content-type"
+		}
+		out.Headers = append(out.Headers, Header{Key: name, Value: a.Value})
+	}
+	return out
+}
+
+// viewState keeps a lane's State as a view's one row. The view's checkpoint counts its changes, so that of two holders one is refused.
+type viewState struct {
+	views   eventstore.Views
+	view    string
+	changes int64
+}
+
+var _ StateStore = (*viewState)(nil)
+
+// Load reads the state.
+func (s *viewState) Load(ctx context.Context) (State, bool, error) {
+	changes, err := s.views.Checkpoint(ctx, s.view)
+	if err != nil {
+		return State{}, false, err
+	}
+	values, err := s.views.Get(ctx, s.view, []byte("producer"))
+	if err != nil || len(values[0]) != 10 {
+		return State{}, false, err
+	}
+	s.changes = changes
+	return State{
+		ProducerID: int64(binary.BigEndian.Uint64(values[0])), //nolint:gosec // written below from an int64
+		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])),
+	}, true, nil
+}
+
+// Save writes the state, unless someone else did since Load.
+func (s *viewState) Save(ctx context.Context, next State) error {
+	value := binary.BigEndian.AppendUint64(nil, uint64(next.ProducerID))
+	value = binary.BigEndian.AppendUint16(value, uint16(next.Epoch))
+	row := eventstore.Row{View: s.view, Key: []byte("producer"), Value: value}
+	if err := s.views.Commit(ctx, s.view, s.changes, s.changes+1, []eventstore.Row{row}); err != nil {
+		return err
+	}
+	s.changes++
+	return nil
+}
