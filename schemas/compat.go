@@ -10,7 +10,7 @@ import (
 )
 
 // checkSchema refuses at start a schema that would not protect the hub: one whose format nobody checks, that lets unknown members
-// pass, or that doesn't know a field of its row.
+// pass, or whose members are not those of its row.
 func checkSchema(row *Row, schema *jsonschema.Schema) error {
 	if allowed, ok := schema.AdditionalProperties.(bool); !ok || allowed {
 		return errors.New("additionalProperties is not false")
@@ -21,9 +21,19 @@ func checkSchema(row *Row, schema *jsonschema.Schema) error {
 	if row.Key != "" && (schema.Properties[row.Key] == nil || !slices.Contains(schema.Required, row.Key)) {
 		return fmt.Errorf("the key %s is no required member", row.Key)
 	}
-	for _, field := range row.Fields {
+	named := map[string]bool{}
+	for _, field := range append(slices.Clone(row.Fields), row.Private...) {
 		if schema.Properties[field.Name] == nil {
 			return fmt.Errorf("the field %s is no member", field.Name)
+		}
+		if named[field.Name] {
+			return fmt.Errorf("the field %s is named twice", field.Name)
+		}
+		named[field.Name] = true
+	}
+	for name := range schema.Properties {
+		if row.Fact && !named[name] {
+			return fmt.Errorf("the member %s is neither shareable nor private", name)
 		}
 	}
 	return nil

@@ -143,8 +143,8 @@ func validPostalText(s string) bool {
 	return ok
 }
 
-// normalizePostal trims U+0020 and brings a Canadian postal code to the form A1A 1A1. One that has not the length of a postal code is
-// only trimmed: the schema refuses it.
+// normalizePostal trims U+0020 and brings a Canadian postal code to the form A1A 1A1. What has another length is
+// only trimmed: the schema refuses it, as it refuses six or seven bytes that are no postal code.
 func normalizePostal(s string, canadian bool) string {
 	s = strings.Trim(s, " ")
 	if !canadian {
@@ -164,11 +164,8 @@ func normalizePostal(s string, canadian bool) string {
 	form[3] = ' '
 	copy(form[4:], rest)
 	for i, c := range form {
-		switch {
-		case 'a' <= c && c <= 'z':
+		if 'a' <= c && c <= 'z' {
 			form[i] = c - ('a' - 'A')
-		case c >= utf8.RuneSelf:
-			return s
 		}
 	}
 	if string(form[:]) == s {

@@ -225,6 +225,8 @@ func TestParseLineAccepts(t *testing.T) {
 		"postal code with V in third":  {"address-changed", map[string]any{"data.postal_code": "V6W7Z9"}, map[string]any{"postal_code": "V6W 7Z9"}},
 		"postal code abroad": {"address-changed", map[string]any{"data.postal_code": " sw1a-1aa ", "data.country": "GB", "data.province": "Greater London"},
 			map[string]any{"postal_code": "sw1a-1aa", "province": "Greater London"}},
+		"postal code of six abroad": {"address-changed", map[string]any{"data.postal_code": "p6a7n9", "data.country": "NL"},
+			map[string]any{"postal_code": "p6a7n9"}},
 		"no postal code abroad": {"address-changed", map[string]any{"data.postal_code": without{}, "data.country": "HK", "data.province": "九龍"}, nil},
 		"any text of 20 abroad": {"address-changed", map[string]any{"data.postal_code": strings.Repeat("é", 20), "data.country": "FR"}, nil},
 		"e-mail alone":          {"contact-changed", map[string]any{"data.phone": without{}}, nil},

@@ -26,7 +26,9 @@ type Row struct {
 	// Fields in bit order. Decisions on the log hold these bits: append only, never reorder or remove. A data member that is not here
 	// is never shared.
 	Fields []Field
-	Label  consent.Text
+	// Private are the members of a fact's data that no agreement can share; here for their labels.
+	Private []Field
+	Label   consent.Text
 }
 
 // FieldNames returns the names of the shareable fields in bit order.
@@ -50,6 +52,8 @@ func field(name, en, fr string) Field { return Field{Name: name, Label: consent.
 
 func (r Row) keyed(member string) Row { r.Key = member; return r }
 
+func (r Row) private(members ...Field) Row { r.Private = members; return r }
+
 func (r Row) verified() Row { r.Verified = true; return r }
 
 // rows is the registry table. A new type: its schema and golden example in a folder of its name, and a row here.
@@ -70,10 +74,10 @@ func rows() []Row {
 			field("postal_code", "Postal code", "Code postal"),
 			field("country", "Country", "Pays"),
 		).keyed("kind"),
-		fact("name-changed", "Name", "Nom", // the reason is never shared
+		fact("name-changed", "Name", "Nom",
 			field("given_names", "Given names", "Prénoms"),
 			field("family_name", "Family name", "Nom de famille"),
-		),
+		).private(field("reason", "Reason", "Motif")),
 		fact("contact-changed", "Contact details", "Coordonnées",
 			field("email", "E-mail address", "Adresse courriel"),
 			field("phone", "Phone number", "Numéro de téléphone"),

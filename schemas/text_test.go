@@ -80,7 +80,8 @@ func TestValidText(t *testing.T) {
 		"ZWNJ in Greek":                 {"α\u200cβ", false},
 		"ZWJ in Cyrillic":               {"а\u200dб", false},
 		"ZWJ in syllabics":              {"ᐃ\u200dᓄ", false},
-		"ZWJ beside a Common letter":    {"ب\u200dª", false},
+		"ZWJ beside ª":                  {"ب\u200dª", false},
+		"ZWJ beside a Common letter":    {"ب\u200d\u0640", false},  // tatweel
 		"ZWJ beside an Inherited mark":  {"ب\u064e\u200dب", false}, // fatha
 		"ZWJ between Arabic and Latin":  {"ب\u200da", false},
 		"ZWJ at the start":              {"\u200dب", false},
