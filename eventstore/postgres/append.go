@@ -84,7 +84,7 @@ type driver struct {
 
 	write, writeMore, lock, ask, known *pgconn.StatementDescription
 
-	expects, guards, keys, records, chunks, commands, restricting, upserts, deletes composites
+	expects, guards, keys, records, chunks, commands, restricting, upserts, deletes encoder
 	params                                                                          [][]byte
 	answer                                                                          eventstore.Answer
 }
