@@ -118,12 +118,10 @@ func (r *Rejection) Error() string {
 // Sentence says it to people: "fr" in French, else in English.
 func (r *Rejection) Sentence(lang string) string {
 	known := find(r.Code)
-	switch {
-	case known == nil && lang == "fr":
-		return "Cette demande ne peut pas être acceptée."
-	case known == nil:
-		return "This can’t be accepted."
-	case lang == "fr":
+	if known == nil {
+		known = &reason{en: "This can’t be accepted.", fr: "Cette demande ne peut pas être acceptée."}
+	}
+	if lang == "fr" {
 		return known.fr
 	}
 	return known.en

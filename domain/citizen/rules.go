@@ -41,10 +41,10 @@ func rulesFor(eventType string) []rule {
 // personKnown: registered once and only once, and before anything else is told.
 func personKnown(p *Profile, c *Change, _ string) *Rejection {
 	registering := c.Type == PersonRegistered
-	switch {
-	case registering && p.Registered:
+	if registering && p.Registered {
 		return Reject(CodePersonExists)
-	case !registering && !p.Registered:
+	}
+	if !registering && !p.Registered {
 		return Reject(CodeUnknownPerson)
 	}
 	return nil

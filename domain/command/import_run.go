@@ -36,12 +36,12 @@ type ImportOptions struct {
 
 // Import reads lines of INTERFACES.md's import format and gives one result a line, in order, to out. Each batch commits with how far the
 // input is done: if the process dies, the same input given again goes on behind the last batch, and prints the earlier results
-// unchanged. Errors are those of reading, of the store and of out; a refused line is a result.
-func (h *Handler) Import(ctx context.Context, in io.Reader, o ImportOptions, out func(LineResult) error) error {
+// unchanged. flush makes what out took leave the process. Errors are those of reading, of the store and of out; a refused line is a result.
+func (h *Handler) Import(ctx context.Context, in io.Reader, o ImportOptions, out func(LineResult) error, flush func() error) error {
 	if o.ClockTold && h.journal.Genesis().Clock != journal.ClockLog {
 		return ErrWallClock
 	}
-	im := &importer{h: h, source: o.Source, told: o.ClockTold, sandbox: h.journal.Genesis().Mode == journal.ModeSandbox, out: out, progress: o.Progress}
+	im := &importer{h: h, source: o.Source, told: o.ClockTold, sandbox: h.journal.Genesis().Mode == journal.ModeSandbox, out: out, flush: flush, progress: o.Progress}
 	group, ctx := errgroup.WithContext(ctx)
 	parsed := make(chan []importLine, 1)
 	chunks := make(chan chunk, 1)
@@ -58,6 +58,7 @@ type importer struct {
 	told     bool
 	sandbox  bool
 	out      func(LineResult) error
+	flush    func() error
 	progress func(int, int64)
 
 	prefix  []byte
@@ -253,6 +254,9 @@ func (im *importer) finish(ctx context.Context) error {
 	rows, err := im.h.journal.Store().Scan(ctx, importView, im.prefix, after(im.prefix), 0, false)
 	if err != nil {
 		return err
+	}
+	if err := im.flush(); err != nil { // what is forgotten below must be with whoever reads the results
+		return fmt.Errorf("write the results: %w", err)
 	}
 	for i := range rows {
 		rows[i].Value = nil
