@@ -35,6 +35,8 @@ type Config struct {
 	Readers int
 	// Clock is the store's clock; default time.Now.
 	Clock func() time.Time
+
+	copyAt, restartAt int64 // pages: see copier; tests set them lower
 }
 
 func (c Config) withDefaults() Config {
@@ -43,6 +45,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.copyAt <= 0 {
+		c.copyAt, c.restartAt = copyAt, restartAt
 	}
 	return c
 }
@@ -55,6 +60,7 @@ type Store struct {
 	writer    chan *conn // holds the one connection that writes, while nobody does
 	readers   chan *conn // holds idle connections; nil in place of one not yet opened
 	watch     watch
+	copier    copier
 	closing   context.Context // ends when Close begins
 	close     context.CancelFunc
 	once      sync.Once
@@ -81,6 +87,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		s.readers <- nil
 	}
 	s.watch.store = s
+	s.copier.wake = make(chan struct{}, 1)
+	if err := s.watchWAL(writer); err != nil {
+		return nil, errors.Join(answer(ctx, err), writer.close())
+	}
+	s.copier.done.Go(s.copyWAL)
 	s.committer = eventstore.NewCommitter(driver{s}, eventstore.CommitterConfig{
 		Clock:     config.Clock,
 		Committed: func(h eventstore.Head) { s.watch.signal.Raise(h.Position) },
@@ -143,10 +154,9 @@ func (s *Store) Close() error {
 			}
 		}
 		s.watch.done.Wait()
+		s.copier.done.Wait()
 		// The last connection to close moves the WAL into the file and deletes it.
-		if c := <-s.writer; c != nil {
-			errs = append(errs, c.close())
-		}
+		errs = append(errs, (<-s.writer).close())
 		s.closed = errors.Join(errs...)
 	})
 	return s.closed
@@ -199,16 +209,17 @@ func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) e
 		return ctx.Err()
 	}
 	defer func() { s.writer <- c }()
-	if c == nil || c.broken {
+	if c.broken {
 		fresh, err := connect(ctx, s.path, sqlite3.OPEN_READWRITE)
 		if err != nil {
 			return err
 		}
-		if c != nil {
-			_ = c.close() // it failed before, and has said so
+		_ = c.close() // it failed before, and has said so
+		if c = fresh; s.watchWAL(c) != nil {
+			c.broken = true
 		}
-		c = fresh
 	}
+	s.restartWAL(c)
 	if err := c.synchronous(durable); err != nil {
 		return answer(ctx, err)
 	}
