@@ -63,14 +63,16 @@ func (s ConditionSet) String() string {
 
 // reason is that of the first failed condition, in the order of judgement.
 func (s ConditionSet) reason() Reason {
-	switch {
-	case s&ConditionMinAge != 0:
+	if s&ConditionMinAge != 0 {
 		return MinAge
-	case s&ConditionMaxAge != 0:
+	}
+	if s&ConditionMaxAge != 0 {
 		return MaxAge
-	case s&ConditionAddressKind != 0:
+	}
+	if s&ConditionAddressKind != 0 {
 		return AddressKind
-	case s&ConditionProvince != 0:
+	}
+	if s&ConditionProvince != 0 {
 		return Province
 	}
 	return None

@@ -13,24 +13,7 @@ func ParseDate(s string) (Date, error) {
 	if len(s) != len("2006-01-02") || s[4] != '-' || s[7] != '-' {
 		return 0, errDate
 	}
-	year, month, day := 0, 0, 0
-	for i := range len(s) {
-		if i == 4 || i == 7 {
-			continue
-		}
-		if s[i] < '0' || s[i] > '9' {
-			return 0, errDate
-		}
-		digit := int(s[i] - '0')
-		switch {
-		case i < 4:
-			year = year*10 + digit
-		case i < 7:
-			month = month*10 + digit
-		default:
-			day = day*10 + digit
-		}
-	}
+	year, month, day := digits(s[:4]), digits(s[5:7]), digits(s[8:])
 	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return 0, errDate
 	}
@@ -65,6 +48,18 @@ func (d Date) YearsTo(on Date) int {
 		years--
 	}
 	return years
+}
+
+// digits is the number that a text of ASCII digits writes; -1 if it is none.
+func digits(s string) int {
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return -1
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n
 }
 
 func packed(year, month, day int) Date {

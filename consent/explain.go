@@ -112,11 +112,10 @@ func number(age *int) string {
 func words(values []string, labels map[string]string, last string) string {
 	var b strings.Builder
 	for i, value := range values {
-		switch {
-		case i > 0 && i == len(values)-1:
-			b.WriteString(last)
-		case i > 0:
+		if i > 0 && i < len(values)-1 {
 			b.WriteString(", ")
+		} else if i > 0 {
+			b.WriteString(last)
 		}
 		if label, ok := labels[value]; ok {
 			value = label
