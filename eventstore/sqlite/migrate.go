@@ -122,5 +122,8 @@ func storeVersion(c *conn) (int, error) {
 	version := 0
 	err = c.query(`SELECT coalesce(max(version), 0) FROM schema_version`,
 		func(s *sqlite3.Stmt) error { version = s.ColumnInt(0); return nil })
+	if err == nil && version == 0 {
+		return 0, fmt.Errorf("%w: the file %s names no version", eventstore.ErrStoreVersion, File)
+	}
 	return version, err
 }

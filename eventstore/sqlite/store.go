@@ -112,8 +112,8 @@ func openFile(ctx context.Context, config Config) (*conn, error) {
 	return c, nil
 }
 
-// prepareFile makes folder and file where they are missing. SQLite would make the file as the umask says; what it adds (-wal, -shm)
-// takes the mode of the file.
+// prepareFile makes folder and file where they are missing, for their owner only. SQLite would make the file as the umask says; the -wal
+// it adds takes the mode of the file.
 func prepareFile(dir, path string, mustExist bool) error {
 	info, err := os.Stat(dir)
 	switch {
@@ -153,7 +153,7 @@ func (s *Store) Close() error {
 				errs = append(errs, c.close())
 			}
 		}
-		s.watch.done.Wait()
+		s.watch.end()
 		s.copier.done.Wait()
 		// The last connection to close moves the WAL into the file and deletes it.
 		errs = append(errs, (<-s.writer).close())

@@ -23,7 +23,8 @@ type watch struct {
 	signal  eventstore.Signal
 	mu      sync.Mutex
 	waiters int
-	looking bool
+	looking bool // look runs
+	ended   bool
 	done    sync.WaitGroup
 }
 
@@ -48,7 +49,7 @@ func (w *watch) enter() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiters++
-	if !w.looking && w.store.closing.Err() == nil {
+	if !w.looking && !w.ended {
 		w.looking = true
 		w.done.Go(w.look)
 	}
@@ -60,11 +61,19 @@ func (w *watch) leave() {
 	w.waiters--
 }
 
+// end waits for look and starts it no more.
+func (w *watch) end() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	w.done.Wait()
+}
+
 // stop says whether nobody waits any more; look then ends.
 func (w *watch) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.waiters == 0 || w.store.closing.Err() != nil {
+	if w.waiters == 0 || w.ended {
 		w.looking = false
 		return true
 	}
@@ -102,7 +111,7 @@ func (w *watch) look() {
 		case <-ticker.C:
 		case <-ctx.Done():
 		}
-		if w.stop() {
+		if ctx.Err() != nil || w.stop() {
 			return
 		}
 	}
