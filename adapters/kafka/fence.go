@@ -5,10 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -190,7 +187,7 @@ func (l *Lane) isAt(ctx context.Context, marker *Message, offset int64) (start i
 	if offset < 0 {
 		return 0, false, nil // a repeat whose place the broker has forgotten
 	}
-	start, _, err = l.read(ctx, offset, offset+1, func(r *protocol.Record) {
+	start, err = l.read(ctx, offset, offset+1, func(r *protocol.Record) {
 		ours = ours || r.Offset == offset && header(r, "ce_id") == want
 	})
 	return start, ours, err
@@ -201,7 +198,7 @@ func (l *Lane) lastBefore(ctx context.Context, start, end int64) (Tail, error) {
 	var tail Tail
 	for window := int64(16); tail.Number == 0 && end > start; window *= 4 {
 		from := max(start, end-window)
-		first, _, err := l.read(ctx, from, end, func(r *protocol.Record) {
+		first, err := l.read(ctx, from, end, func(r *protocol.Record) {
 			if number, ok := numberOf(r); ok && r.Offset >= tail.Offset {
 				tail = Tail{Cursor: header(r, "ce_id"), Number: number, Offset: r.Offset}
 			}
@@ -212,100 +209,4 @@ func (l *Lane) lastBefore(ctx context.Context, start, end int64) (Tail, error) {
 		start, end = max(start, first), from
 	}
 	return tail, nil
-}
-
-// read calls visit for the records with from ≤ offset < to, and for those before them in the same batch. It returns the partition's
-// first offset, which moves up as records expire: what has expired meanwhile is left out.
-func (l *Lane) read(ctx context.Context, from, to int64, visit func(*protocol.Record)) (start, next int64, err error) {
-	for next = from; next < to; {
-		_, err := l.client.attempt(ctx, nil, func(ctx context.Context) error {
-			var err error
-			start, next, err = l.fetch(ctx, next, to, visit)
-			return err
-		})
-		if err != nil {
-			return 0, 0, fmt.Errorf("kafka: reading back %s/%d: %w", l.topic, l.partition, err)
-		}
-	}
-	return start, next, nil
-}
-
-func (l *Lane) fetch(ctx context.Context, from, to int64, visit func(*protocol.Record)) (start, next int64, err error) {
-	answer, err := l.client.kafka().Fetch(ctx, &kafka.FetchRequest{
-		Topic: l.topic, Partition: l.partition, Offset: from, MinBytes: 1, MaxBytes: 4 << 20,
-	})
-	if err != nil {
-		return 0, from, err
-	}
-	if errors.Is(answer.Error, kafka.OffsetOutOfRange) {
-		if start, err = l.start(ctx); err == nil && start > from {
-			return start, min(start, to), nil // expired while we read
-		}
-	}
-	if answer.Error != nil {
-		return 0, from, answer.Error
-	}
-	next = from
-	for {
-		r, err := answer.Records.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return 0, from, err
-		}
-		if r.Offset < to {
-			visit(r)
-		}
-		next = max(next, r.Offset+1)
-		closeRecord(r)
-	}
-	if next == from {
-		// Acknowledged records are readable once the leader has told its high watermark; soon.
-		return 0, from, fmt.Errorf("%w: no record at offset %d yet", io.ErrNoProgress, from)
-	}
-	return answer.LogStartOffset, next, nil
-}
-
-// start asks for the partition's first offset.
-func (l *Lane) start(ctx context.Context) (int64, error) {
-	answer, err := l.client.kafka().ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{l.topic: {kafka.FirstOffsetOf(l.partition)}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range answer.Topics[l.topic] {
-		if p.Partition == l.partition {
-			return p.FirstOffset, p.Error
-		}
-	}
-	return 0, protocol.ErrNoPartition
-}
-
-func closeRecord(r *protocol.Record) {
-	if r.Key != nil {
-		_ = r.Key.Close()
-	}
-	if r.Value != nil {
-		_ = r.Value.Close()
-	}
-}
-
-// numberOf reads an event's number from its headers; ok is false for a fence and for what is no event of ours.
-func numberOf(r *protocol.Record) (number int64, ok bool) {
-	if strings.HasPrefix(header(r, "ce_type"), FencePrefix) {
-		return 0, false
-	}
-	number, err := strconv.ParseInt(header(r, "ce_sequence"), 10, 64)
-	return number, err == nil && number > 0
-}
-
-func header(r *protocol.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
 }

@@ -189,7 +189,7 @@ func consume(t testing.TB, topic string, partition int) []record {
 	})
 	require.NoError(t, err)
 	var out []record
-	_, _, err = l.read(ctx, 0, end, func(r *protocol.Record) {
+	_, err = l.read(ctx, 0, end, func(r *protocol.Record) {
 		key, err := protocol.ReadAll(r.Key)
 		require.NoError(t, err)
 		value, err := protocol.ReadAll(r.Value)

@@ -21,11 +21,9 @@ const maxRequest = 100 << 20
 // Exactly one process may hold a lane at a time. A lease sees to that usually, and the fence of TakeOver always: a process that has not
 // noticed that it lost the lane gets *Fenced.
 type Lane struct {
-	client    *Client
-	topic     string
-	partition int
-	state     StateStore
-	metrics   laneMetrics
+	reader  // of its own partition: client, topic, partition
+	state   StateStore
+	metrics laneMetrics
 
 	// turn is held by whoever talks to the broker: the flights, or TakeOver.
 	turn chan struct{}
@@ -52,7 +50,7 @@ type call struct {
 func (c *Client) Lane(topic string, partition int, state StateStore) *Lane {
 	c.know(topic)
 	l := &Lane{
-		client: c, topic: topic, partition: partition, state: state,
+		reader: reader{c, topic, partition}, state: state,
 		metrics: c.metrics.lane(topic, partition), turn: make(chan struct{}, 1),
 	}
 	l.stopped = l.undecided(nil, errNoProducer)

@@ -51,6 +51,15 @@ func (c *Client) ensureTopic(ctx context.Context, topic string, partitions int) 
 	return nil
 }
 
+// topicExists returns nil when the topic is there, UnknownTopicOrPartition when it is not.
+func (c *Client) topicExists(ctx context.Context, topic string) error {
+	metadata, err := c.kafka().Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return err
+	}
+	return metadata.Topics[0].Error
+}
+
 func (c *Client) createTopic(ctx context.Context, topic string, partitions, brokers int) error {
 	config := kafka.TopicConfig{
 		Topic: topic, NumPartitions: partitions, ReplicationFactor: 1,
