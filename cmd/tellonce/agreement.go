@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,8 +50,8 @@ func (c *cli) agreementLoad() *cobra.Command {
 }
 
 // loadAgreements reads a directory's agreements, all or none, and proposes them. name is the directory's, for messages.
-func (h *hub) loadAgreements(ctx context.Context, dir agreementFS, name string) ([]command.Loaded, error) {
-	files, err := dir.ReadDir(".")
+func (h *hub) loadAgreements(ctx context.Context, dir fs.FS, name string) ([]command.Loaded, error) {
+	files, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return nil, fmt.Errorf("the agreements can't be read: %w", err)
 	}
@@ -60,7 +61,7 @@ func (h *hub) loadAgreements(ctx context.Context, dir agreementFS, name string) 
 		if ext := filepath.Ext(file.Name()); file.IsDir() || (ext != ".yaml" && ext != ".yml") {
 			continue
 		}
-		text, err := dir.ReadFile(file.Name())
+		text, err := fs.ReadFile(dir, file.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -79,12 +80,6 @@ func (h *hub) loadAgreements(ctx context.Context, dir agreementFS, name string) 
 	}
 	slices.SortFunc(agreements, func(a, b consent.Agreement) int { return strings.Compare(a.ID, b.ID) })
 	return h.command.LoadAgreements(ctx, commandLine(), agreements)
-}
-
-// agreementFS is what loadAgreements needs of a file system.
-type agreementFS interface {
-	ReadDir(name string) ([]os.DirEntry, error)
-	ReadFile(name string) ([]byte, error)
 }
 
 // commandLine is the operator at the terminal.

@@ -19,6 +19,8 @@ type config struct {
 	output  string
 	noColor bool
 	file    string
+
+	cachedStates int // set by bench only; 0: the default
 }
 
 func (c *config) flags(f *pflag.FlagSet) {

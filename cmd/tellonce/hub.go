@@ -145,7 +145,7 @@ func (h *hub) openJournal(ctx context.Context, genesis journal.Genesis) error {
 	if h.registry, err = schemas.New(); err != nil {
 		return err
 	}
-	h.journal, err = journal.Open(ctx, journal.Config{Store: h.store, Keyring: keyring, Registry: h.registry, Clock: time.Now})
+	h.journal, err = journal.Open(ctx, journal.Config{Store: h.store, Keyring: keyring, Registry: h.registry, Clock: time.Now, CachedStates: h.config.cachedStates})
 	return err
 }
 

@@ -46,7 +46,7 @@ func (c *cli) serveCommand() *cobra.Command {
 			}
 			defer h.Close()
 			if h.journal.Genesis().Mode == journal.ModeSandbox {
-				if s.personas, err = h.personas(cmd.Context(), nil); err != nil {
+				if s.personas, err = h.personas(cmd.Context()); err != nil {
 					return err
 				}
 			}

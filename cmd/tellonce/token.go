@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/tellonce/hub/adapters/auth"
+	"github.com/tellonce/hub/adapters/keys"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -105,4 +108,46 @@ func (h *hub) actor(ctx context.Context, r tokenRequest) (journal.Actor, error) 
 		}
 	}
 	return a, nil
+}
+
+// openTokens reads the key that signs tokens.
+func (h *hub) openTokens(genesis journal.Genesis) error {
+	key, err := keys.TokenKey(h.config.keysDir())
+	if err != nil {
+		return err
+	}
+	if h.tokens, err = auth.NewIssuer(key, genesis.BaseURL); err != nil {
+		return err
+	}
+	public, _ := key.Public().(ed25519.PublicKey)
+	h.verifier, err = auth.NewVerifier(genesis.BaseURL, public)
+	return err
+}
+
+// token is a signed token that speaks for an actor, valid from now.
+func (h *hub) token(actor journal.Actor, valid time.Duration) (string, error) {
+	now := time.Now()
+	claims := auth.Claims{Role: actor.Role, Subject: actor.ID, Ministry: actor.Ministry, Source: actor.Source, Issued: now, Expires: now.Add(valid)}
+	if actor.Role == journal.RoleMinistry {
+		claims.Subject = ""
+	}
+	return h.tokens.Issue(claims)
+}
+
+// sessions are the pages' sign-ins: a token in a cookie.
+type sessions struct{ hub *hub }
+
+// sessionTime is how long a sign-in lasts.
+const sessionTime = 8 * time.Hour
+
+// Start returns a new session's token.
+func (s sessions) Start(actor journal.Actor) (string, error) { return s.hub.token(actor, sessionTime) }
+
+// Read returns who a session's token speaks for.
+func (s sessions) Read(token string) (journal.Actor, error) {
+	claims, err := s.hub.verifier.Verify(token, time.Now())
+	if err != nil {
+		return journal.Actor{}, err
+	}
+	return claims.Actor(), nil
 }

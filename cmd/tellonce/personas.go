@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/tellonce/hub/adapters/web"
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
+)
+
+// The bounds of the persona chooser.
+const (
+	personaResidents = 6
+	personaRecords   = 2000 // of the log's beginning, in which residents are looked for
+)
+
+// personas are who one can be in a sandbox: some residents, every ministry, an officer.
+func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
+	residents, err := h.residents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	law, err := h.journal.FreshLaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var ministries []web.Persona
+	for _, a := range law.Book.Approved() {
+		if seen[a.Ministry] {
+			continue
+		}
+		seen[a.Ministry] = true
+		ministries = append(ministries, web.Persona{
+			ID: "ministry-" + a.Ministry, Name: strings.ToUpper(a.Ministry), Role: journal.RoleMinistry, About: a.Title,
+			Actor: journal.Actor{Kind: journal.ActorMinistry, Role: journal.RoleMinistry, ID: a.Ministry, Ministry: a.Ministry},
+		})
+	}
+	officer := web.Persona{
+		ID: "officer", Name: "Dominique Officer", Role: journal.RoleOfficer, About: consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"},
+		Actor: journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: "sandbox officer"},
+	}
+	return slices.Concat(residents, ministries, []web.Persona{officer}), nil
+}
+
+// residents are the first people who were registered. Their names are shown in the chooser: a sandbox holds invented people only.
+func (h *hub) residents(ctx context.Context) ([]web.Persona, error) {
+	recs, err := h.store.ReadAll(ctx, 0, personaRecords)
+	if err != nil {
+		return nil, err
+	}
+	recs = slices.DeleteFunc(recs, func(r eventstore.Recorded) bool { return r.Type != citizen.PersonRegistered })
+	entries, err := h.journal.Open(ctx, recs[:min(len(recs), personaResidents)])
+	if err != nil {
+		return nil, err
+	}
+	var out []web.Persona
+	for i := range entries {
+		change, ok := entries[i].Event.(citizen.Change)
+		if !ok {
+			continue
+		}
+		given, _ := change.Data["given_names"].(string)
+		family, _ := change.Data["family_name"].(string)
+		id := entries[i].Subject
+		out = append(out, web.Persona{
+			ID: "resident-" + id.String(), Name: given + " " + family, Role: journal.RoleCitizen, About: consent.Text{EN: "Resident", FR: "Résident ou résidente"},
+			Actor: journal.Actor{Kind: journal.ActorResident, Role: journal.RoleCitizen, ID: id.String(), Citizen: uuid.UUID(id)},
+		})
+	}
+	return out, nil
+}
