@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -29,7 +31,7 @@ func connect(ctx context.Context, path string, flags sqlite3.OpenFlag) (*conn, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	db, err := sqlite3.OpenFlags(path, flags|sqlite3.OPEN_NOFOLLOW)
+	db, err := sqlite3.OpenFlags(fileURI(path), flags|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -43,6 +45,24 @@ func connect(ctx context.Context, path string, flags sqlite3.OpenFlag) (*conn, e
 		return nil, errors.Join(explained(err), c.close())
 	}
 	return c, nil
+}
+
+// fileURI names a database file so that SQLite gives its -wal the file's own mode; by default it would be as the umask says.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" {
+		path = "/" + path
+	}
+	escaped := make([]byte, 0, len(path))
+	for _, b := range []byte(path) {
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', strings.IndexByte("/-._~:", b) >= 0:
+			escaped = append(escaped, b)
+		default:
+			escaped = fmt.Appendf(escaped, "%%%02X", b)
+		}
+	}
+	return fmt.Sprintf("file:%s?modeof=%s", escaped, escaped)
 }
 
 func (c *conn) close() error {

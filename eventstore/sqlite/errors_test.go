@@ -259,7 +259,7 @@ func reopened(t *testing.T, dir string) *sqlite.Store {
 // TestOwnerOnly: what the store makes may be read by its owner only.
 func TestOwnerOnly(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "new", "store")
+	dir := filepath.Join(t.TempDir(), "new & naïve", "100% #?+ store")
 	s := opened(t, dir)
 	release, err := s.Serve(t.Context())
 	require.NoError(t, err)
