@@ -186,12 +186,13 @@ func about(state *journal.State, event any, meta journal.Meta) journal.New {
 	}
 }
 
-// registered refuses for a person nobody registered; dead or alive.
-func registered(state *journal.State) *citizen.Rejection {
-	if !state.Profile.Registered {
-		return citizen.RejectAt(citizen.CodeUnknownPerson, "/person")
+// mayTellNow asks the citizen's rules about a command that is no fact; without an effective date it is for today.
+func mayTellNow(state *journal.State, eventType, effective string, day journal.Day) *citizen.Rejection {
+	today := day.Date.String()
+	if effective == "" {
+		effective = today
 	}
-	return nil
+	return citizen.Decide(&state.Profile, citizen.Change{Type: eventType, Effective: effective}, today)
 }
 
 // decide asks the law about one change, judged with everything that its own append brings.

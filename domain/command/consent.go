@@ -43,7 +43,7 @@ func mayAnswerFor(actor journal.Actor, id citizen.ID) bool {
 
 func judgeGrant(c Command, choice Choice, effective string) judge {
 	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		if rejection := citizen.Decide(&state.Profile, citizen.Change{Type: journal.TypeConsentGranted, Effective: effective}, day.Date.String()); rejection != nil {
+		if rejection := mayTellNow(state, journal.TypeConsentGranted, effective, day); rejection != nil {
 			return verdict{}, rejection
 		}
 		event, rejection := grant(law, state, choice, "/data")
@@ -55,8 +55,8 @@ func judgeGrant(c Command, choice Choice, effective string) judge {
 }
 
 func judgeWithdrawal(c Command, agreement, effective string) judge {
-	return func(_ *journal.Law, state *journal.State, _ journal.Day) (verdict, *citizen.Rejection) {
-		if rejection := registered(state); rejection != nil {
+	return func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		if rejection := mayTellNow(state, journal.TypeConsentWithdrawn, effective, day); rejection != nil {
 			return verdict{}, rejection
 		}
 		event, rejection := withdrawal(state, agreement, "/data")

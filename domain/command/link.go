@@ -32,7 +32,7 @@ func (h *Handler) Unlink(ctx context.Context, c Command, id citizen.ID, ministry
 
 func judgeLink(c Command, l Linking, effective string) judge {
 	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		if rejection := citizen.Decide(&state.Profile, citizen.Change{Type: journal.TypeMinistryLinked, Effective: effective}, day.Date.String()); rejection != nil {
+		if rejection := mayTellNow(state, journal.TypeMinistryLinked, effective, day); rejection != nil {
 			return verdict{}, rejection
 		}
 		if !law.Book.HasMinistry(l.Ministry) {
@@ -45,7 +45,7 @@ func judgeLink(c Command, l Linking, effective string) judge {
 
 func judgeUnlink(c Command, ministry, effective string) judge {
 	return func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		if rejection := citizen.Decide(&state.Profile, citizen.Change{Type: journal.TypeMinistryUnlinked, Effective: effective}, day.Date.String()); rejection != nil {
+		if rejection := mayTellNow(state, journal.TypeMinistryUnlinked, effective, day); rejection != nil {
 			return verdict{}, rejection
 		}
 		if _, ok := state.Standing.Link(ministry); !ok {
