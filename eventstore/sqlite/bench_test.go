@@ -24,12 +24,18 @@ func opened(tb testing.TB, dir string) *sqlite.Store {
 	s, err := sqlite.Open(context.Background(), sqlite.Config{Dir: dir})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
-	_, err = s.Append(context.Background(), eventstore.Append{
+	begin(tb, s)
+	return s
+}
+
+// begin appends genesis.
+func begin(tb testing.TB, s *sqlite.Store) {
+	tb.Helper()
+	_, err := s.Append(context.Background(), eventstore.Append{
 		Begins: &eventstore.Identity{LogID: uuid.New(), Generation: 1},
 		Events: []eventstore.Event{{ID: uuid.New(), Type: "genesis", Cause: eventstore.NoCause, Payload: []byte("{}")}},
 	})
 	require.NoError(tb, err)
-	return s
 }
 
 // tell is an append as a tell makes it: two records (600 and 300 bytes), expectations of the citizen and of the agreements, a guard and

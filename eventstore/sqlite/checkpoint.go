@@ -64,7 +64,7 @@ func (s *Store) copyWAL() {
 		}
 		if c == nil {
 			var err error
-			if c, err = connect(ctx, s.path, sqlite3.OPEN_READWRITE); err != nil {
+			if c, err = connect(ctx, s.uri, sqlite3.OPEN_READWRITE); err != nil {
 				continue // the next commit wakes us again, and closing copies what is left
 			}
 		}

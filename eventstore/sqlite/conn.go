@@ -27,11 +27,11 @@ type conn struct {
 }
 
 // connect opens a connection to the store's file, which exists.
-func connect(ctx context.Context, path string, flags sqlite3.OpenFlag) (*conn, error) {
+func connect(ctx context.Context, uri string, flags sqlite3.OpenFlag) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	db, err := sqlite3.OpenFlags(fileURI(path), flags|sqlite3.OPEN_URI)
+	db, err := sqlite3.OpenFlags(uri, flags|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -47,9 +47,9 @@ func connect(ctx context.Context, path string, flags sqlite3.OpenFlag) (*conn, e
 	return c, nil
 }
 
-// fileURI names a database file so that SQLite gives its -wal the file's own mode; by default it would be as the umask says.
-func fileURI(path string) string {
-	path = filepath.ToSlash(path)
+// fileURI names the store's file so that SQLite gives its -wal the file's own mode; by default it would be as the umask says.
+func fileURI(config Config) string {
+	path := filepath.ToSlash(filepath.Join(config.Dir, File))
 	if filepath.VolumeName(path) != "" {
 		path = "/" + path
 	}
@@ -62,7 +62,11 @@ func fileURI(path string) string {
 			escaped = fmt.Appendf(escaped, "%%%02X", b)
 		}
 	}
-	return fmt.Sprintf("file:%s?modeof=%s", escaped, escaped)
+	uri := fmt.Sprintf("file:%s?modeof=%s", escaped, escaped)
+	if config.vfs != "" {
+		uri += "&vfs=" + config.vfs
+	}
+	return uri
 }
 
 func (c *conn) close() error {

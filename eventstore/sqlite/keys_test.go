@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,50 @@ func TestKeysOfAnotherVersionAreRefused(t *testing.T) {
 	require.NoError(t, conn.Close())
 	_, err = sqlite.OpenKeys(t.Context(), dir)
 	require.ErrorIs(t, err, eventstore.ErrStoreVersion)
+}
+
+// countdown is a context that is cancelled at the n-th look at it.
+type countdown struct {
+	context.Context
+	looks int
+}
+
+func (c *countdown) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestKeysCancelledAtAnyMomentAreAllOrNone(t *testing.T) {
+	t.Parallel()
+	store := keysStorage(t).Open(t)
+	known := seal.KeyID{Subject: uuid.New(), Class: 1}
+	_, err := store.PutKeys(t.Context(), seal.StoredKey{KeyID: known, Epoch: 1, Wrapped: []byte("wrapped")})
+	require.NoError(t, err)
+	cancelled, done := 0, false
+	for looks := 0; !done; looks++ {
+		ids := make([]seal.KeyID, 5)
+		keys := make([]seal.StoredKey, len(ids))
+		for i := range keys {
+			ids[i] = seal.KeyID{Subject: uuid.New(), Class: 1}
+			keys[i] = seal.StoredKey{KeyID: ids[i], Epoch: 1, Wrapped: []byte("wrapped")}
+		}
+		_, err := store.PutKeys(&countdown{t.Context(), looks}, keys...)
+		stored, readErr := store.Keys(t.Context(), ids...)
+		require.NoError(t, readErr, "a cancelled call harms no later one")
+		for _, key := range stored {
+			require.Equal(t, err == nil, key.Ref != 0)
+		}
+		found, readErr := store.Keys(&countdown{t.Context(), looks}, known, known, known)
+		for _, key := range found {
+			require.Positive(t, key.Ref, "a key that could not be read is not a key that is not there")
+		}
+		if done = err == nil && readErr == nil; !done {
+			cancelled++
+		}
+	}
+	require.Greater(t, cancelled, 5)
 }
 
 func TestKeysFileThatIsNoDatabaseIsRefused(t *testing.T) {

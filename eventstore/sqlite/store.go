@@ -36,7 +36,8 @@ type Config struct {
 	// Clock is the store's clock; default time.Now.
 	Clock func() time.Time
 
-	copyAt, restartAt int64 // pages: see copier; tests set them lower
+	copyAt, restartAt int64  // pages: see copier; tests set them lower
+	vfs               string // tests put a failing disk in its place
 }
 
 func (c Config) withDefaults() Config {
@@ -55,7 +56,7 @@ func (c Config) withDefaults() Config {
 // Store is one process's handle on a store. It is safe for concurrent use.
 type Store struct {
 	config    Config
-	path      string
+	uri       string // of the file
 	committer *eventstore.Committer
 	writer    chan *conn // holds the one connection that writes, while nobody does
 	readers   chan *conn // holds idle connections; nil in place of one not yet opened
@@ -80,7 +81,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := prepareTables(ctx, writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", config.Dir, answer(ctx, err)), writer.close())
 	}
-	s := &Store{config: config, path: filepath.Join(config.Dir, File), writer: make(chan *conn, 1), readers: make(chan *conn, config.Readers)}
+	s := &Store{config: config, uri: fileURI(config), writer: make(chan *conn, 1), readers: make(chan *conn, config.Readers)}
 	s.closing, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	s.writer <- writer
 	for range config.Readers {
@@ -101,11 +102,10 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 
 // openFile opens the connection that writes, without looking at what is in the file.
 func openFile(ctx context.Context, config Config) (*conn, error) {
-	path := filepath.Join(config.Dir, File)
-	if err := prepareFile(config.Dir, path, config.MustExist); err != nil {
+	if err := prepareFile(config.Dir, config.MustExist); err != nil {
 		return nil, err
 	}
-	c, err := connect(ctx, path, sqlite3.OPEN_READWRITE)
+	c, err := connect(ctx, fileURI(config), sqlite3.OPEN_READWRITE)
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", config.Dir, err)
 	}
@@ -114,7 +114,7 @@ func openFile(ctx context.Context, config Config) (*conn, error) {
 
 // prepareFile makes folder and file where they are missing, for their owner only. SQLite would make the file as the umask says; the -wal
 // it adds takes the mode of the file.
-func prepareFile(dir, path string, mustExist bool) error {
+func prepareFile(dir string, mustExist bool) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err == nil && !info.IsDir():
@@ -132,7 +132,7 @@ func prepareFile(dir, path string, mustExist bool) error {
 	if !mustExist {
 		flags |= os.O_CREATE
 	}
-	file, err := os.OpenFile(path, flags, 0o600) //nolint:gosec // the operator's own path
+	file, err := os.OpenFile(filepath.Join(dir, File), flags, 0o600) //nolint:gosec // the operator's own path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no store in the folder %s", eventstore.ErrNoGenesis, dir)
@@ -177,7 +177,7 @@ func (s *Store) read(ctx context.Context, do func(*conn) error) error {
 	}
 	defer func() { s.readers <- c }()
 	if c == nil || c.broken {
-		fresh, err := connect(ctx, s.path, sqlite3.OPEN_READONLY)
+		fresh, err := connect(ctx, s.uri, sqlite3.OPEN_READONLY)
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) e
 	}
 	defer func() { s.writer <- c }()
 	if c.broken {
-		fresh, err := connect(ctx, s.path, sqlite3.OPEN_READWRITE)
+		fresh, err := connect(ctx, s.uri, sqlite3.OPEN_READWRITE)
 		if err != nil {
 			return err
 		}

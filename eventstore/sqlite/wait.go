@@ -95,7 +95,7 @@ func (w *watch) look() {
 	version := int64(-1)
 	for {
 		if c == nil {
-			c, _ = connect(ctx, w.store.path, sqlite3.OPEN_READONLY) // if it fails: again at the next tick; waiters have their safety poll
+			c, _ = connect(ctx, w.store.uri, sqlite3.OPEN_READONLY) // if it fails: again at the next tick; waiters have their safety poll
 		}
 		if c != nil {
 			var now int64
