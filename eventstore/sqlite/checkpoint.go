@@ -59,8 +59,8 @@ func (s *Store) copyWAL() {
 			return
 		}
 		pages := s.copier.pages.Load()
-		if pages >= copied && pages < copied+s.config.copyAt {
-			continue
+		if pages >= s.config.restartAt || pages >= copied && pages < copied+s.config.copyAt {
+			continue // the writer copies the rest; or too few are new
 		}
 		if c == nil {
 			var err error

@@ -18,7 +18,6 @@ type model struct {
 	fault      Fault
 	identity   *eventstore.Identity
 	records    []eventstore.Recorded
-	restrict   []bool // of each record, whether it restricts: not part of what is read back
 	versions   map[eventstore.Aggregate]int32
 	commands   map[eventstore.CommandKey]known
 	restricted map[uuid.UUID]int64

@@ -56,7 +56,6 @@ type check struct {
 }
 
 func reopens(f Factory) bool  { return f.Reopens }
-func handles(f Factory) bool  { return f.Handles }
 func wakes(f Factory) bool    { return f.Handles && f.WakesWithin > 0 }
 func anything(_ Factory) bool { return true }
 
