@@ -2,10 +2,10 @@ package storetest
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/tellonce/hub/eventstore"
 	"github.com/tellonce/hub/eventstore/sqlite"
@@ -17,7 +17,7 @@ func openSQLite(ctx context.Context, target string) (eventstore.Store, error) {
 
 func TestMain(m *testing.M) {
 	CrashChild(openSQLite)
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // TestCrashLoopFindsFaults: a process that acknowledges too early, appends in steps or forgets its commands doesn't get through.
