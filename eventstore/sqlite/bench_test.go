@@ -94,6 +94,54 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkImport: the same appends, 500 in a call, as an import makes them.
+func BenchmarkImport(b *testing.B) {
+	s := opened(b, b.TempDir())
+	calls := make([][]eventstore.Append, b.N)
+	for i := range calls {
+		for range 500 {
+			calls[i] = append(calls[i], tell(uuid.New(), 0))
+		}
+	}
+	b.ResetTimer()
+	for _, call := range calls {
+		_, err := s.Append(context.Background(), call...)
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(1000*b.N)/b.Elapsed().Seconds(), "records/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkReadAggregates: one aggregate of 12 records a call, as a tell loads it.
+func BenchmarkReadAggregates(b *testing.B) {
+	s := opened(b, b.TempDir())
+	var aggregates []eventstore.Aggregate
+	for range 1000 {
+		id := uuid.New()
+		aggregates = append(aggregates, eventstore.Aggregate{Category: eventstore.Citizen, ID: id})
+		var call []eventstore.Append
+		for i := range int32(6) {
+			call = append(call, tell(id, 2*i))
+		}
+		_, err := s.Append(context.Background(), call...)
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	var n atomic.Int64
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			got, err := s.ReadAggregates(context.Background(), aggregates[int(n.Add(1))%len(aggregates)])
+			if err != nil || len(got[0]) != 12 {
+				b.Error(len(got[0]), err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "aggregates/s")
+}
+
 // BenchmarkReadAll: pages of a filled log.
 func BenchmarkReadAll(b *testing.B) {
 	s := opened(b, b.TempDir())

@@ -29,9 +29,14 @@ func (s *Store) ReadAll(ctx context.Context, from int64, limit int) (out []event
 		return nil, s.usable(ctx)
 	}
 	err = s.read(ctx, func(c *conn) error {
-		d := decoder{conn: c, page: true}
-		out = make([]eventstore.Recorded, 0, min(limit, 1024))
-		return c.query(sqlReadAll, d.into(&out), from, int64(limit))
+		head, err := c.head()
+		n := min(int64(limit), head.Position+1-max(from, 0)) // positions have no gap: as many records as positions
+		if err != nil || n <= 0 {
+			return err
+		}
+		d := decoder{conn: c, page: n}
+		out = make([]eventstore.Recorded, 0, n)
+		return c.query(sqlReadAll, d.into(&out), from, n)
 	})
 	if err != nil {
 		return nil, err
@@ -144,12 +149,15 @@ func (s *Store) Identity(ctx context.Context) (id eventstore.Identity, err error
 // decoder makes records of rows. The payloads of a page share larger pieces of memory, each with its own capacity.
 type decoder struct {
 	conn  *conn
-	page  bool
+	page  int64 // records in the page; 0: payloads share nothing
 	piece []byte
 }
 
-// pieceSize is how much memory the payloads of a page share.
-const pieceSize = 64 << 10
+// pieceSize is how much memory the payloads of a page share, and usualPayload what one may need of it.
+const (
+	pieceSize    = 64 << 10
+	usualPayload = 1 << 10
+)
 
 func (d *decoder) into(out *[]eventstore.Recorded) func(*sqlite3.Stmt) error {
 	return func(s *sqlite3.Stmt) error {
@@ -178,11 +186,11 @@ func (d *decoder) into(out *[]eventstore.Recorded) func(*sqlite3.Stmt) error {
 
 // bytes copies b, which is SQLite's until the next step.
 func (d *decoder) bytes(b []byte) []byte {
-	if !d.page || len(b) > pieceSize/4 {
+	if d.page == 0 || len(b) > pieceSize/4 {
 		return append([]byte(nil), b...)
 	}
 	if len(d.piece) < len(b) {
-		d.piece = make([]byte, pieceSize)
+		d.piece = make([]byte, max(min(pieceSize, d.page*usualPayload), int64(len(b))))
 	}
 	n := copy(d.piece, b)
 	out := d.piece[:n:n]
