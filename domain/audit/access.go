@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tellonce/hub/domain/citizen"
@@ -69,6 +70,37 @@ func (a *Audit) Open(ctx context.Context, actor journal.Actor, issuer journal.Is
 	}
 	return &Session{audit: a, look: look, Position: results[0].Position}, nil
 }
+
+// reopenFor is how long a look may be shown again to who asked for it: a page reloaded, or read in the other language.
+const reopenFor = 15 * time.Minute
+
+// Reopen returns a look that the same caller opened a short while ago; ErrNotFound for any other. It appends nothing, and lets see what
+// stood on the log before the look.
+func (a *Audit) Reopen(ctx context.Context, actor journal.Actor, position int64) (*Session, error) {
+	head, err := a.journal.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if position < 0 || position > head.Position {
+		return nil, ErrNotFound
+	}
+	entries, err := a.journal.Read(ctx, position)
+	if err != nil {
+		return nil, err
+	}
+	e := &entries[0]
+	accessed, ok := e.Event.(journal.Accessed)
+	mine := ok && e.Meta.Actor == actor.ID && journal.ActorKind(e.ActorKind) == actor.Kind
+	if !mine || a.journal.Now(journal.Timing{}).Sub(e.RecordedAt) > reopenFor {
+		return nil, ErrNotFound
+	}
+	subject, _ := journal.SubjectOf(&e.Recorded)
+	look := Look{Reason: accessed.Reason, Case: accessed.Case, Kind: accessed.Kind, Shown: accessed.Shown, Subject: subject}
+	return &Session{audit: a, look: look, Position: position}, nil
+}
+
+// Look is what was asked for, and why.
+func (s *Session) Look() Look { return s.look }
 
 // Refused records that an authenticated client was refused: the route's pattern and the status, never the URL.
 func (a *Audit) Refused(ctx context.Context, actor journal.Actor, route string, status int) error {

@@ -26,6 +26,7 @@ type Why struct {
 	Line      DecisionLine
 	Agreement consent.Agreement // the version that decided
 	Reason    consent.Reason
+	Grant     int64          // position of the grant that held; 0 for none
 	Given     *journal.Given // the number it was given; nil: none yet, or withheld
 }
 
@@ -62,10 +63,14 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes := map[int64]*journal.Entry{}
+	changes, state := map[int64]*journal.Entry{}, &journal.State{ID: s.look.Subject}
 	var out []Change
 	for i := range entries {
 		e := &entries[i]
+		if e.Position > s.Position {
+			break // what came after the look is not in it
+		}
+		state.Apply(e.Position, e.Event)
 		switch event := e.Event.(type) {
 		case citizen.Change:
 			changes[e.Position] = e
@@ -80,6 +85,11 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 			}
 			if c.Decisions, err = s.why(ctx, change.Type, e, event, given); err != nil {
 				return nil, err
+			}
+			for k := range c.Decisions {
+				if grant, ok := state.Standing.Grant(c.Decisions[k].Line.Agreement); ok {
+					c.Decisions[k].Grant = grant.Position
+				}
 			}
 			out = append([]Change{c}, out...)
 		}

@@ -236,6 +236,16 @@ func (t Trail) status(ctx context.Context, g *Given) error {
 	return nil
 }
 
+// Answer is how far one given number of a lane is, complete up to the head, and when its ministry said so (zero for sent and recalled).
+func (t Trail) Answer(ctx context.Context, stream string, lane int, number int64) (Status, time.Time, error) {
+	if err := t.catchUp(ctx); err != nil {
+		return "", time.Time{}, err
+	}
+	g := Given{Stream: stream, Lane: lane, Number: number}
+	err := t.status(ctx, &g)
+	return g.Status, g.StatusAt, err
+}
+
 var errTrail = errors.New("journal: a row of the view trail can't be read: rebuild it with `tellonce rebuild trail`")
 
 func citizenKey(letter byte, id uuid.UUID, position int64, n uint32) []byte {

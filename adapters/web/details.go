@@ -1,0 +1,229 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
+)
+
+// fact is one line of "my details".
+type fact struct {
+	Label  string
+	Lines  []string // empty: nothing is known
+	Since  string   // effective date
+	Change string   // path of the page that changes it; empty for none yet
+}
+
+// toldLine is one change that the resident told.
+type toldLine struct {
+	What    string
+	At      time.Time
+	Receipt string
+}
+
+// seenLine is one line of "who saw my data".
+type seenLine struct {
+	At             time.Time
+	Who, What, Why string
+	Typed          bool   // Why is in its writer's own words
+	Basis          string // in the page's language
+	Law            string // the statute, in its own words
+}
+
+type detailsView struct {
+	Facts []fact
+	Told  []toldLine
+	Seen  []seenLine
+}
+
+// latest bounds the lists of a page.
+const latest = 50
+
+// details is the resident's first page: what the hub holds, what they told, and who saw it.
+func (s *server) details(r *request) error {
+	profile, err := s.Projection.Profile(r.Context(), r.citizen())
+	if err != nil {
+		return err
+	}
+	changes, err := s.Projection.Changes(r.Context(), r.citizen())
+	if err != nil {
+		return err
+	}
+	seen, err := s.Projection.WhoSaw(r.Context(), r.citizen())
+	if err != nil {
+		return err
+	}
+	v := detailsView{Facts: s.facts(r, profile)}
+	for _, c := range changes[:min(len(changes), latest)] {
+		v.Told = append(v.Told, toldLine{What: s.typeLabel(r.words, c.Change.Type), At: c.RecordedAt, Receipt: c.Receipt})
+	}
+	for i := range seen[:min(len(seen), latest)] {
+		v.Seen = append(v.Seen, s.seen(r, &seen[i]))
+	}
+	return s.show(r, http.StatusOK, "details", view{Title: r.say("details.title"), Data: v})
+}
+
+func (s *server) facts(r *request, profile *citizen.Profile) []fact {
+	text := func(f citizen.Fact, name string) string { t, _ := f.Data[name].(string); return t }
+	registered, _ := profile.Latest(citizen.PersonRegistered, "")
+	named, ok := profile.Latest("name-changed", "")
+	if !ok {
+		named = registered
+	}
+	out := []fact{
+		{Label: r.say("details.name"), Lines: nonEmpty(text(named, "given_names") + " " + text(named, "family_name")), Since: named.Effective},
+		{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))},
+	}
+	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
+		f := fact{Label: r.say("details." + kind), Change: "/" + r.lang() + "/address/" + kind}
+		if address, ok := profile.Latest(addressChanged, kind); ok {
+			f.Lines, f.Since = r.words.addressLines(address.Data), address.Effective
+		}
+		out = append(out, f)
+	}
+	if contact, ok := profile.Latest("contact-changed", ""); ok {
+		out = append(out, fact{Label: r.say("details.contact"), Lines: nonEmpty(text(contact, "email"), phone(text(contact, "phone"))), Since: contact.Effective})
+	}
+	if status, ok := profile.Latest("marital-status-changed", ""); ok {
+		out = append(out, fact{Label: r.say("details.marital"), Lines: nonEmpty(r.say("marital." + text(status, "status"))), Since: status.Effective})
+	}
+	language, ok := profile.Latest("language-changed", "")
+	if !ok {
+		language = registered
+	}
+	return append(out, fact{Label: r.say("details.language"), Lines: nonEmpty(r.say("language." + text(language, "language"))), Since: language.Effective})
+}
+
+// phone writes a Canadian E.164 number as people do, 613-555-0123; others stay as they are.
+func phone(number string) string {
+	if len(number) == 12 && number[:2] == "+1" {
+		return number[2:5] + "-" + number[5:8] + "-" + number[8:]
+	}
+	return number
+}
+
+func (s *server) typeLabel(w *words, eventType string) string {
+	if row, ok := s.Journal.Registry().Row(eventType); ok {
+		return w.in(row.Label)
+	}
+	return eventType
+}
+
+func (s *server) seen(r *request, seen *projection.Seen) seenLine {
+	line := seenLine{At: seen.At}
+	if look := seen.Access; look != nil {
+		line.Who, line.What, line.Why, line.Typed = r.say(lookerKey(look.Actor)), r.say("seen.look"), look.Reason, true
+		if look.Case != "" {
+			line.Basis = r.say("seen.case", "Case", look.Case)
+		}
+		return line
+	}
+	line.Who, line.Why = s.organisation(r.words, &seen.Law), r.words.in(seen.Law.Purpose)
+	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", r.words.list(s.labels(r, seen.Type, seen.Fields)))
+	switch seen.Law.Basis.Kind {
+	case consent.BasisStatute:
+		line.Basis, line.Law = r.say("seen.statute"), seen.Law.Basis.Reference
+	case consent.BasisConsent:
+		line.Basis = r.say("seen.consent")
+	}
+	return line
+}
+
+// lookerKey names who may look, by the kind of their role.
+func lookerKey(kind journal.ActorKind) string {
+	switch kind {
+	case journal.ActorOfficer:
+		return "looker.officer"
+	case journal.ActorAuditor:
+		return "looker.auditor"
+	case journal.ActorProtector:
+		return "looker.protector"
+	case journal.ActorClerk:
+		return "looker.clerk"
+	case journal.ActorHub, journal.ActorResident, journal.ActorMinistry, journal.ActorRegistrar, journal.ActorOperator, journal.ActorSource:
+	}
+	return "looker.operator"
+}
+
+// answer is one organisation's line on a receipt.
+type answer struct {
+	Name   string
+	Fields []string
+	Tag    string // text of the status tag
+	Tone   string // good, waiting, bad or none
+	At     time.Time
+	Note   string
+}
+
+type receiptView struct {
+	Number    string
+	What      string
+	At        time.Time
+	Effective string
+	Told      []answer
+	NotTold   []answer
+	Mine      bool // a change of an address: with the words of these pages
+}
+
+// receiptPage shows what each ministry answered, as of now.
+func (s *server) receiptPage(r *request) error {
+	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	if err != nil {
+		return err
+	}
+	v := receiptView{
+		Number: told.Receipt, What: s.typeLabel(r.words, told.Change.Type), At: told.RecordedAt, Effective: told.Change.Effective,
+		Mine: told.Change.Type == addressChanged,
+	}
+	for i := range told.Outcomes {
+		o := &told.Outcomes[i]
+		if a := s.outcome(r, told.Change, o); o.Reason == consent.None {
+			v.Told = append(v.Told, a)
+		} else {
+			v.NotTold = append(v.NotTold, a)
+		}
+	}
+	title := r.say("receipt.title.any", "What", v.What)
+	if v.Mine {
+		title = r.say("receipt.title.address")
+	}
+	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
+}
+
+func (s *server) outcome(r *request, change citizen.Change, o *projection.Outcome) answer {
+	a := answer{Name: s.organisation(r.words, &o.Agreement), Fields: s.labels(r, change.Type, o.Fields)}
+	switch {
+	case o.Reason != consent.None:
+		a.Tag, a.Tone, a.Note = r.say("status.not-told"), "none", whyNot(r, &o.Agreement, change.Type, o.Reason)
+	case o.Given == nil:
+		a.Tag, a.Tone = r.say("status.on-its-way"), "waiting"
+		if o.Agreement.Deliver == consent.DeliverEffective {
+			a.Note = r.say("receipt.on-the-day", "Date", r.words.date(change.Effective))
+		}
+	default:
+		a.Tag, a.Tone, a.At = r.say(statusKeys[o.Given.Status]), statusTones[o.Given.Status], o.Given.At
+		if !o.Given.StatusAt.IsZero() {
+			a.At = o.Given.StatusAt
+		}
+		if o.Given.Status == journal.StatusSent {
+			a.Note = r.say("receipt.no-answer-yet")
+		}
+	}
+	return a
+}
+
+// statusKeys and statusTones are how far a fact is that was given a number.
+var (
+	statusKeys = map[journal.Status]string{
+		journal.StatusSent: "status.sent", journal.StatusReceived: "status.received", journal.StatusApplied: "status.applied",
+		journal.StatusRejected: "status.rejected", journal.StatusRecalled: "status.recalled",
+	}
+	statusTones = map[journal.Status]string{
+		journal.StatusSent: "waiting", journal.StatusReceived: "good", journal.StatusApplied: "good", journal.StatusRejected: "bad",
+		journal.StatusRecalled: "none",
+	}
+)

@@ -1,0 +1,183 @@
+// Package web is the hub's pages, in English and French: a resident changes an address and sees who is told, a ministry sees its stream
+// fill, an officer sees decisions and why. Pages are made on the server and need no script; what is between two pages of a form travels
+// in a sealed cookie, never in a URL.
+package web
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/audit"
+	"github.com/tellonce/hub/domain/command"
+	"github.com/tellonce/hub/domain/delivery"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
+)
+
+// Sessions turns who somebody is into a cookie's value and back. The value is a secret: it stands in no log line.
+type Sessions interface {
+	// Start returns a token that stands for an actor for a while.
+	Start(actor journal.Actor) (token string, err error)
+	// Read returns whose token it is; any error means that nobody is signed in.
+	Read(token string) (journal.Actor, error)
+}
+
+// Persona is somebody whom one can be in a sandbox.
+type Persona struct {
+	ID    string // in the chooser's form
+	Name  string
+	Role  journal.Role // citizen, ministry or officer: the roles that have a page
+	Actor journal.Actor
+	About consent.Text
+}
+
+// Config is what the pages need. Sessions may be nil only where there are no Personas.
+type Config struct {
+	Journal    *journal.Journal
+	Command    *command.Handler
+	Delivery   *delivery.Delivery
+	Projection *projection.Projection
+	Audit      *audit.Audit
+	Sessions   Sessions
+	// Personas are who one can sign in as. They exist in a sandbox only; without them nobody can sign in.
+	Personas []Persona
+	// Ministries are names of organisations by ministry id, for people to read. Where one is missing, its agreement's title stands alone.
+	Ministries map[string]consent.Text
+	Logger     *slog.Logger
+	Clock      func() time.Time // the process's; default time.Now
+}
+
+// server is the pages of one hub.
+type server struct {
+	Config
+	zone   *time.Location
+	pages  map[string]*language // by "en", "fr"
+	drafts draftBox
+	style  asset
+}
+
+// Patterns are the http.ServeMux patterns that belong to the pages.
+func Patterns() []string { return []string{"/{$}", "/en/", "/fr/", "/assets/"} }
+
+// New returns the handler of every page. It refuses personas outside a sandbox, and personas of a role that has no page.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	genesis := cfg.Journal.Genesis()
+	if err := checkPersonas(cfg, genesis); err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(genesis.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("web: the log's time zone is unknown here: %w", err)
+	}
+	s := &server{Config: cfg, zone: zone}
+	if s.style, err = loadStyle(); err != nil {
+		return nil, err
+	}
+	if s.pages, err = loadLanguages(zone, s.style.path); err != nil {
+		return nil, err
+	}
+	if s.drafts, err = newDraftBox(cfg.Journal); err != nil {
+		return nil, err
+	}
+	return s.guard(s.routes()), nil
+}
+
+func checkPersonas(cfg Config, genesis journal.Genesis) error {
+	if len(cfg.Personas) == 0 {
+		return nil
+	}
+	if genesis.Mode != journal.ModeSandbox {
+		return errors.New("web: personas exist in a sandbox only, and this log is no sandbox")
+	}
+	if cfg.Sessions == nil {
+		return errors.New("web: personas need Sessions")
+	}
+	for _, p := range cfg.Personas {
+		if homeOf(p.Role) == "" || p.Actor.Role != p.Role {
+			return fmt.Errorf("web: persona %q: there are no pages for this role, or its actor has another", p.ID)
+		}
+	}
+	return nil
+}
+
+// homeOf is the path below the language of a role's first page; empty for a role that has none.
+func homeOf(role journal.Role) string {
+	switch role {
+	case journal.RoleCitizen:
+		return "/me"
+	case journal.RoleMinistry:
+		return "/streams"
+	case journal.RoleOfficer:
+		return "/looks"
+	case journal.RoleNone, journal.RoleClerk, journal.RoleProtector, journal.RoleAuditor, journal.RoleRegistrar, journal.RoleOperator:
+	}
+	return ""
+}
+
+// anybody marks a page that needs no sign-in.
+const anybody = journal.RoleNone
+
+// routes registers every page in each language, literally.
+func (s *server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.chooseLanguage)
+	mux.HandleFunc("GET "+s.style.path, s.style.serve)
+	for _, lang := range languages {
+		handle := func(method, path string, role journal.Role, page pageFunc) {
+			route := "/" + lang + path
+			mux.HandleFunc(strings.TrimSpace(method+" "+route), s.page(lang, route, role, page))
+		}
+		handle("GET", "/{$}", anybody, s.home)
+		handle("GET", "/sign-in", anybody, s.signInPage)
+		if len(s.Personas) > 0 {
+			handle("POST", "/sign-in", anybody, s.signIn)
+			handle("POST", "/sign-out", anybody, s.signOut)
+		}
+		handle("GET", "/me", journal.RoleCitizen, s.details)
+		for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
+			of := func(page func(*request, string) error) pageFunc {
+				return func(r *request) error { return page(r, kind) }
+			}
+			handle("GET", "/address/"+kind, journal.RoleCitizen, of(s.addressPage))
+			handle("POST", "/address/"+kind, journal.RoleCitizen, of(s.addressPost))
+			handle("GET", "/address/"+kind+"/who", journal.RoleCitizen, of(s.whoPage))
+			handle("POST", "/address/"+kind+"/who", journal.RoleCitizen, of(s.whoPost))
+			handle("GET", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPage))
+			handle("POST", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPost))
+		}
+		handle("GET", "/receipts/{number}", journal.RoleCitizen, s.receiptPage)
+		handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
+		handle("GET", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePage)
+		handle("POST", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePost)
+		handle("GET", "/looks", journal.RoleOfficer, s.lookForm)
+		handle("POST", "/looks", journal.RoleOfficer, s.lookPost)
+		handle("GET", "/looks/{position}", journal.RoleOfficer, s.lookPage)
+		handle("", "/", anybody, func(*request) error { return errNoPage })
+	}
+	return mux
+}
+
+// chooseLanguage sends a reader of / to the language that their browser prefers of the two.
+func (s *server) chooseLanguage(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept-Language")
+	http.Redirect(w, r, "/"+preferred(r.Header.Get("Accept-Language"))+"/", http.StatusSeeOther)
+}
+
+// langOf is the language of a path of ours.
+func langOf(path string) string {
+	if path == "/fr" || strings.HasPrefix(path, "/fr/") {
+		return "fr"
+	}
+	return "en"
+}
