@@ -50,7 +50,7 @@ func OpenWrapper(dir string) (*FileWrapper, error) {
 			continue
 		}
 		epoch, aead, err := parseLine(line)
-		if err == nil && epoch <= w.newest {
+		if err == nil && epoch <= w.newest { // from 1 on
 			err = errors.New("epochs must rise")
 		}
 		if err != nil {
@@ -120,7 +120,7 @@ func parseLine(line []byte) (epoch int32, aead cipher.AEAD, err error) {
 		return 0, nil, errors.New("not an epoch, a key and a check")
 	}
 	n, err := strconv.ParseInt(string(fields[0]), 10, 32)
-	if err != nil || n < 1 {
+	if err != nil {
 		return 0, nil, errors.New("no epoch")
 	}
 	var key [keySize]byte

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -75,91 +76,172 @@ func TestTwoProcessesUseOneKey(t *testing.T) {
 	}
 }
 
-// gated lets a test hold the store's answers back.
+// gated is a key store whose answers a test holds back.
 type gated struct {
 	seal.KeyStore
-	enter, leave chan struct{}
-	calls        atomic.Int32
+	gate  chan struct{} // closed: answers at once
+	calls int
+	after func() // runs once, after the next answer of Keys was read and before it is given
 }
 
 func (g *gated) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, error) {
-	g.calls.Add(1)
-	g.enter <- struct{}{}
-	<-g.leave
-	return g.KeyStore.Keys(ctx, ids...)
+	g.calls++
+	<-g.gate
+	stored, err := g.KeyStore.Keys(ctx, ids...)
+	if after := g.after; after != nil {
+		g.after = nil
+		after()
+	}
+	return stored, err
+}
+
+// openGated is another process behind a gate.
+func (b bundle) openGated(t *testing.T) (*seal.Keyring, *gated) {
+	store := &gated{KeyStore: b.store, gate: make(chan struct{})}
+	keyring, err := seal.NewKeyring(context.Background(), seal.Config{Store: store, Wrapper: b.wrapper, LogID: b.logID})
+	require.NoError(t, err)
+	return keyring, store
 }
 
 func TestConcurrentFetchesAreCoalesced(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	const readers = 64
-	records := make([]eventstore.Recorded, readers)
-	for i := range records {
-		records[i] = b.sealed(t, eventstore.Facts, fmt.Sprint("value ", i))
-	}
-	store := &gated{KeyStore: b.store, enter: make(chan struct{}), leave: make(chan struct{})}
-	keyring, err := seal.NewKeyring(t.Context(), seal.Config{Store: store, Wrapper: b.wrapper, LogID: b.logID})
-	require.NoError(t, err)
-	started, errs := make(chan struct{}, readers), make(chan error, readers)
-	open := func(i int) {
-		started <- struct{}{}
-		pt, err := keyring.Open(context.Background(), &records[i])
-		if err == nil && string(pt) != fmt.Sprint("value ", i) {
-			err = errors.New("another record's plaintext")
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		records := make([]eventstore.Recorded, 64)
+		for i := range records {
+			records[i] = b.sealed(t, eventstore.Facts, fmt.Sprint("value ", i))
 		}
-		errs <- err
-	}
-	// Two fetches are under way; all that come meanwhile gather for the third.
-	go open(0)
-	<-store.enter
-	go open(1)
-	<-store.enter
-	for i := 2; i < readers; i++ {
-		go open(i)
-	}
-	for range readers {
-		<-started
-	}
-	close(store.leave)
-	answered := 0
-	for answered < readers {
-		select {
-		case <-store.enter:
-		case err := <-errs:
-			require.NoError(t, err)
-			answered++
+		keyring, store := b.openGated(t)
+		plain, errs := make([]string, len(records)), make([]error, len(records))
+		for i := range records {
+			go func() {
+				var pt seal.Plaintext
+				pt, errs[i] = keyring.Open(t.Context(), &records[i])
+				plain[i] = string(pt)
+			}()
+			synctest.Wait() // it waits for the store
 		}
-	}
-	// Readers that start between two answers make a few more, never one each.
-	require.Less(t, int(store.calls.Load()), readers/2)
+		require.Equal(t, 2, store.calls, "two fetches are under way, all others gather")
+		close(store.gate)
+		synctest.Wait()
+		require.Equal(t, 3, store.calls, "they went in one")
+		for i := range records {
+			require.NoError(t, errs[i])
+			require.Equal(t, fmt.Sprint("value ", i), plain[i])
+		}
+	})
 }
 
 func TestACancelledCallerTakesNothingFromOthers(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	r := b.sealed(t, eventstore.Facts, canary)
-	store := &gated{KeyStore: b.store, enter: make(chan struct{}), leave: make(chan struct{})}
-	keyring, err := seal.NewKeyring(t.Context(), seal.Config{Store: store, Wrapper: b.wrapper, LogID: b.logID})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	errs := make(chan error)
-	go func() { _, err := keyring.Open(ctx, &r); errs <- err }()
-	<-store.enter
-	cancel()
-	require.ErrorIs(t, <-errs, context.Canceled)
-	close(store.leave)
-	go func() {
-		for range store.enter { //nolint:revive // lets every later call in
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		records := []eventstore.Recorded{b.sealed(t, eventstore.Facts, "0"), b.sealed(t, eventstore.Facts, "1"), b.sealed(t, eventstore.Facts, "2")}
+		keyring, store := b.openGated(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make([]error, len(records))
+		for i := range records {
+			go func() {
+				callersCtx := t.Context()
+				if i < 2 {
+					callersCtx = ctx // those who start the fetches under way
+				}
+				_, errs[i] = keyring.Open(callersCtx, &records[i])
+			}()
+			synctest.Wait()
 		}
-	}()
-	opened, err := keyring.Open(t.Context(), &r)
+		cancel()
+		synctest.Wait()
+		require.ErrorIs(t, errs[0], context.Canceled, "at once, though the store has not answered")
+		require.ErrorIs(t, errs[1], context.Canceled)
+		close(store.gate)
+		synctest.Wait()
+		require.NoError(t, errs[2], "the fetch that a cancelled caller started goes on for the others")
+		_, err := keyring.Open(ctx, &records[0])
+		require.NoError(t, err, "what is cached needs no waiting")
+		other := b.sealed(t, eventstore.Facts, canary)
+		_, err = keyring.Open(ctx, &other)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func TestASlowStoreIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		r := b.sealed(t, eventstore.Facts, canary)
+		keyring, err := seal.NewKeyring(t.Context(), seal.Config{Store: hanging{b.store}, Wrapper: b.wrapper, LogID: b.logID})
+		require.NoError(t, err)
+		_, err = keyring.Open(t.Context(), &r)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// hanging never answers.
+type hanging struct{ seal.KeyStore }
+
+func (hanging) Keys(ctx context.Context, _ ...seal.KeyID) ([]seal.StoredKey, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// One fetch serves a caller that may make the key and one that may not, in either order.
+func TestWhoMayMakeAKeyGetsIt(t *testing.T) {
+	t.Parallel()
+	for _, makerFirst := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			busy := []eventstore.Recorded{b.sealed(t, eventstore.Facts, "0"), b.sealed(t, eventstore.Facts, "1")}
+			keyring, store := b.openGated(t)
+			for i := range busy {
+				go func() { _, _ = keyring.Open(t.Context(), &busy[i]) }()
+				synctest.Wait()
+			}
+			e := event(eventstore.Facts)
+			var sealErr error
+			callers := []func(){
+				func() { sealErr = keyring.Seal(t.Context(), e, seal.Plaintext(canary)) },
+				func() { _, _ = keyring.Open(t.Context(), &eventstore.Recorded{Event: *event(eventstore.Facts)}) },
+				func() {
+					_, _ = keyring.Open(t.Context(), &eventstore.Recorded{Event: eventstore.Event{Subject: e.Subject, Class: e.Class}})
+				},
+			}
+			if !makerFirst {
+				slices.Reverse(callers)
+			}
+			for _, call := range callers {
+				go call()
+				synctest.Wait()
+			}
+			close(store.gate)
+			synctest.Wait()
+			require.NoError(t, sealErr)
+			require.Equal(t, 3, store.calls)
+			opened, err := b.Open(t.Context(), &eventstore.Recorded{Event: *e})
+			require.NoError(t, err)
+			require.Equal(t, canary, string(opened))
+		})
+	}
+}
+
+// Another process stores its key between our look and our write: its key stands, and is the one we seal with.
+func TestTheKeyThatStandsIsUsed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	keyring, store := b.openGated(t)
+	close(store.gate)
+	e := event(eventstore.Facts)
+	id := seal.KeyID{Subject: e.Subject, Class: e.Class}
+	store.after = func() { require.NoError(t, b.Ensure(context.Background(), id)) }
+	require.NoError(t, keyring.Seal(t.Context(), e, seal.Plaintext(canary)))
+	opened, err := b.open(t, 0).Open(t.Context(), &eventstore.Recorded{Event: *e})
 	require.NoError(t, err)
 	require.Equal(t, canary, string(opened))
-	_, err = keyring.Open(ctx, &r)
-	require.NoError(t, err, "what is cached needs no waiting")
-	other := b.sealed(t, eventstore.Facts, canary)
-	_, err = keyring.Open(ctx, &other)
-	require.ErrorIs(t, err, context.Canceled)
+
+	// It may have destroyed it, too.
+	gone := event(eventstore.Facts)
+	store.after = func() { b.store.Destroy(seal.KeyID{Subject: gone.Subject, Class: gone.Class}) }
+	require.ErrorIs(t, keyring.Seal(t.Context(), gone, nil), seal.ErrDestroyed)
 }
 
 func TestTheCacheIsBounded(t *testing.T) {
