@@ -258,6 +258,17 @@ func TestTokenKey(t *testing.T) {
 	require.NotEqual(t, key, other)
 }
 
+func TestTokenFileHoldsOneKey(t *testing.T) {
+	t.Parallel()
+	dir := setup(t)
+	path := filepath.Join(dir, keys.TokenFile)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append(text, text...), 0o600))
+	_, err = keys.TokenKey(dir)
+	require.ErrorContains(t, err, "not one private key")
+}
+
 func TestTokenKeyOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	dir := setup(t)

@@ -184,7 +184,7 @@ func (k *Keyring) makeKeys(ctx context.Context, ids []KeyID, out map[KeyID]loade
 		switch {
 		case s.KeyID != ids[i] || s.Ref <= 0:
 			return errAnotherKey
-		case !s.Destroyed && bytes.Equal(s.Wrapped, mine[i].Wrapped):
+		case bytes.Equal(s.Wrapped, mine[i].Wrapped):
 			out[ids[i]] = prepare(s, raw[i*keySize:(i+1)*keySize])
 		default:
 			out[ids[i]] = k.ready(s)

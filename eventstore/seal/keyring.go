@@ -80,9 +80,6 @@ func (k *Keyring) Ensure(ctx context.Context, ids ...KeyID) error {
 // Schema, Class, Subject) is set before. Without I/O if Ensure was called for the key and the cache is not overrun; else it fetches or
 // makes the key. A Subject of uuid.Nil names the hub's own key of that class. ErrDestroyed if the key was erased.
 func (k *Keyring) Seal(ctx context.Context, e *eventstore.Event, pt Plaintext) error {
-	if err := validClass(e.Class); err != nil {
-		return err
-	}
 	if e.ID == uuid.Nil {
 		return errors.New("seal: the event has no id")
 	}
