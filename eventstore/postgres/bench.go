@@ -14,97 +14,33 @@ import (
 	"github.com/tellonce/hub/eventstore/storebench"
 )
 
-// BenchConfig says what Bench measures. Zero values are good, apart from DSN.
-type BenchConfig struct {
-	DSN     string
-	Writers []int         // default 1, 8, 32, 128
-	Rounds  int           // of each contender, interleaved; medians count. Default 3
-	Round   time.Duration // default 3 s
-	Stale   float64       // share of stale appends in the last contender; default 0.05
-	Import  int           // records to import; default 100,000
-	PerCall int           // records in a call of the import; default 4,000
-	Pages   []int         // default 1,000 and 5,000
-	Parts   []BenchPart   // default all
-}
-
-// BenchPart is a part of Bench. Replay reads what Import left.
-type BenchPart string
-
-// The parts.
-const (
-	BenchImport BenchPart = "import"
-	BenchReplay BenchPart = "replay"
-	BenchAppend BenchPart = "append"
-)
-
-func (c BenchConfig) withDefaults() BenchConfig {
-	if len(c.Writers) == 0 {
-		c.Writers = []int{1, 8, 32, 128}
-	}
-	if c.Rounds <= 0 {
-		c.Rounds = 3
-	}
-	if c.Round <= 0 {
-		c.Round = 3 * time.Second
-	}
-	if c.Stale <= 0 {
-		c.Stale = 0.05
-	}
-	if c.Import <= 0 {
-		c.Import = 100_000
-	}
-	if c.PerCall <= 0 {
-		c.PerCall = 4_000
-	}
-	if len(c.Pages) == 0 {
-		c.Pages = []int{1_000, 5_000}
-	}
-	return c
-}
-
-// BenchLine is one figure beside the raw limit measured in the same run.
-type BenchLine struct {
-	Name    string // what was measured
-	Against string // the raw limit
-	Writers int    // 0 where it is not about writers
-	Ours    storebench.Measure
-	Raw     storebench.Measure
-}
-
-// Ratio is ours ÷ raw, in records/s.
-func (l BenchLine) Ratio() float64 {
-	if l.Raw.PerSecond() == 0 {
-		return 0
-	}
-	return l.Ours.PerSecond() / l.Raw.PerSecond()
-}
-
 // bench is one run: a store in a schema of its own, with the raw tables beside it.
 type bench struct {
-	config BenchConfig
+	dsn    string
+	config storebench.Config
 	store  *Store
 	pool   *pgxpool.Pool // a connection for each writer of the raw limit
-	report func(BenchLine)
+	report func(storebench.Line)
 }
 
 // Bench measures the store on the given database, in a schema of its own that it drops again, and reports each figure as it is known:
 // appends of two records under the whole contract against one INSERT per commit of one record; import against COPY into the same
 // indexes; replay against COPY TO decoded.
-func Bench(ctx context.Context, config BenchConfig, report func(BenchLine)) (err error) {
-	config = config.withDefaults()
+func Bench(ctx context.Context, dsn string, config storebench.Config, report func(storebench.Line)) (err error) {
+	config = config.WithDefaults()
 	id := uuid.New()
 	schema := "tellonce_bench_" + hex.EncodeToString(id[:6])
 	defer func() {
-		if dropped := dropSchema(context.WithoutCancel(ctx), config.DSN, schema); err == nil {
+		if dropped := dropSchema(context.WithoutCancel(ctx), dsn, schema); err == nil {
 			err = dropped
 		}
 	}()
-	store, err := Open(ctx, Config{DSN: config.DSN, Schema: schema})
+	store, err := Open(ctx, Config{DSN: dsn, Schema: schema})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	b := &bench{config: config, store: store, report: report}
+	b := &bench{dsn: dsn, config: config, store: store, report: report}
 	if err := b.rawTables(ctx, schema); err != nil {
 		return err
 	}
@@ -113,9 +49,9 @@ func Bench(ctx context.Context, config BenchConfig, report func(BenchLine)) (err
 		return err
 	}
 	for _, step := range []struct {
-		part BenchPart
+		part storebench.Part
 		run  func(context.Context) error
-	}{{BenchImport, b.importing}, {BenchReplay, b.replay}, {BenchAppend, b.appends}} {
+	}{{storebench.PartImport, b.importing}, {storebench.PartReplay, b.replay}, {storebench.PartAppend, b.appends}} {
 		if len(config.Parts) > 0 && !slices.Contains(config.Parts, step.part) {
 			continue
 		}
@@ -138,7 +74,7 @@ func dropSchema(ctx context.Context, dsn, schema string) error {
 
 // rawTables makes what the raw limits write: one table with what an event log needs at the least, and twins of the store's tables.
 func (b *bench) rawTables(ctx context.Context, schema string) error {
-	config, err := pgxpool.ParseConfig(b.config.DSN)
+	config, err := pgxpool.ParseConfig(b.dsn)
 	if err != nil {
 		return fmt.Errorf("postgres: address: %w", err)
 	}
@@ -178,9 +114,9 @@ func (b *bench) appends(ctx context.Context) error {
 		}
 		raw := storebench.Median(measures[0])
 		const against = "one INSERT per commit of one record"
-		b.report(BenchLine{Name: "append of two records", Against: against, Writers: writers, Ours: storebench.Median(measures[1]), Raw: raw})
+		b.report(storebench.Line{Name: "append of two records", Against: against, Writers: writers, Ours: storebench.Median(measures[1]), Raw: raw})
 		stale := fmt.Sprintf("append of two records, %.0f %% stale", 100*b.config.Stale)
-		b.report(BenchLine{Name: stale, Against: against, Writers: writers, Ours: storebench.Median(measures[2]), Raw: raw})
+		b.report(storebench.Line{Name: stale, Against: against, Writers: writers, Ours: storebench.Median(measures[2]), Raw: raw})
 	}
 	return nil
 }
@@ -240,7 +176,7 @@ func (b *bench) importing(ctx context.Context) error {
 		}
 		raw = append(raw, m)
 	}
-	b.report(BenchLine{
+	b.report(storebench.Line{
 		Name: "import", Against: "COPY into the same indexes", Ours: storebench.Median(ours), Raw: storebench.Median(raw),
 	})
 	return nil
@@ -261,7 +197,7 @@ func (b *bench) replay(ctx context.Context) error {
 			}
 			raw = append(raw, m)
 		}
-		b.report(BenchLine{
+		b.report(storebench.Line{
 			Name: fmt.Sprintf("replay in pages of %d", page), Against: "COPY TO, decoded",
 			Ours: storebench.Median(ours), Raw: storebench.Median(raw),
 		})

@@ -7,24 +7,29 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/eventstore/storebench"
 )
 
 // TestBench runs every measurement once, briefly: that they work, not what they come to. `go test -run TestBench -v` shows the figures;
 // BENCH_ROUND=3s makes them worth reading.
 func TestBench(t *testing.T) {
 	dsn := database(t)
-	config := BenchConfig{DSN: dsn, Writers: []int{1, 8}, Rounds: 1, Round: 100 * time.Millisecond, Import: 2_000, PerCall: 1_000, Pages: []int{500}}
+	config := storebench.Config{Writers: []int{1, 8}, Rounds: 1, Round: 100 * time.Millisecond, Import: 2_000, PerCall: 1_000, Pages: []int{500}}
 	if round := benchRound(t); round > 0 {
-		config = BenchConfig{DSN: dsn, Round: round}
+		config = storebench.Config{Round: round}
+		if rounds, err := strconv.Atoi(os.Getenv("BENCH_ROUNDS")); err == nil {
+			config.Rounds = rounds
+		}
 		if part := os.Getenv("BENCH_PART"); part != "" {
-			config.Parts = []BenchPart{BenchPart(part)}
+			config.Parts = []storebench.Part{storebench.Part(part)}
 		}
 		if writers, err := strconv.Atoi(os.Getenv("BENCH_WRITERS")); err == nil {
 			config.Writers = []int{writers}
 		}
 	}
 	lines := 0
-	require.NoError(t, Bench(t.Context(), config, func(l BenchLine) {
+	require.NoError(t, Bench(t.Context(), dsn, config, func(l storebench.Line) {
 		lines++
 		t.Logf("%-32s %3d writers: %8.0f/s (p99 %6.1f ms, refused %d)  %s %8.0f/s (p99 %6.1f ms)  ratio %.2f", l.Name, l.Writers,
 			l.Ours.PerSecond(), ms(l.Ours.P99), l.Ours.Refused, l.Against, l.Raw.PerSecond(), ms(l.Raw.P99), l.Ratio())
@@ -45,4 +50,27 @@ func benchRound(t *testing.T) time.Duration {
 	round, err := time.ParseDuration(text)
 	require.NoError(t, err)
 	return round
+}
+
+// BenchmarkAppend is the store alone under 128 writers, for profiles.
+func BenchmarkAppend(b *testing.B) {
+	config := newConfig(b, database(b))
+	store, err := Open(b.Context(), config)
+	require.NoError(b, err)
+	defer func() { _ = store.Close() }()
+	require.NoError(b, storebench.Begin(b.Context(), store))
+	tells := storebench.NewTells(store, 128, citizensOfWriter, 0)
+	pid := int(store.driver.conn.PgConn().PID())
+	server, records := cpuOf(b, pid), 0
+	for b.Loop() {
+		m, err := storebench.Write(b.Context(), 128, 2*time.Second, tells.Call)
+		require.NoError(b, err)
+		records += m.Records
+		b.ReportMetric(m.PerSecond(), "records/s")
+		b.ReportMetric(ms(m.P99), "p99-ms")
+	}
+	b.ReportMetric((cpuOf(b, pid)-server)/float64(records), "server-µs/record")
+	stats := store.Stats()
+	b.ReportMetric(float64(stats.Members)/float64(stats.Batches), "members/batch")
+	b.ReportMetric(float64(stats.Asked)/float64(stats.Batches), "asked")
 }
