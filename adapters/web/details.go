@@ -79,7 +79,7 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 		{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))},
 	}
 	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
-		f := fact{Label: r.say("details." + kind), Change: "/" + r.lang() + "/address/" + kind}
+		f := fact{Label: r.say("addresses." + kind), Change: "/" + r.lang() + "/address/" + kind}
 		if address, ok := profile.Latest(addressChanged, kind); ok {
 			f.Lines, f.Since = r.words.addressLines(address.Data), address.Effective
 		}

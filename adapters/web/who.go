@@ -327,12 +327,30 @@ func (s *server) showCheck(r *request, status int, kind string, d draft, change 
 	if former != nil {
 		v.Former = r.words.addressLines(former)
 	}
-	for i := range v.NotTold {
-		if contains(d.Stop, v.NotTold[i].ID) {
-			v.NotTold[i].Why = r.say("why.stopped")
-		}
+	if err := s.explainNotTold(r, v.NotTold, d, change); err != nil {
+		return err
 	}
 	return s.show(r, status, "check", view{Title: r.say("check.title"), Back: "/" + r.lang() + "/address/" + kind + "/who", Data: v})
+}
+
+// explainNotTold says why each is not told: who could not be told even with a consent was never asked about, and so didn't refuse one.
+func (s *server) explainNotTold(r *request, list []recipient, d draft, change command.Change) error {
+	change.Consents = nil
+	asked, err := s.offer(r, draft{}, change)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if contains(d.Stop, list[i].ID) {
+			list[i].Why = r.say("why.stopped")
+		}
+		for _, other := range asked.Others {
+			if other.ID == list[i].ID {
+				list[i].Why = other.Why
+			}
+		}
+	}
+	return nil
 }
 
 // checkPost is the confirmation. It carries what the page showed (the preview's digest, the form's print) and the command's id, so
