@@ -86,7 +86,7 @@ func (c *conn) answer(ask *eventstore.Ask) (*eventstore.Answer, error) {
 	}
 	for i := range ask.Aggregates {
 		g := &ask.Aggregates[i]
-		err := c.query(sqlVersion, func(s *sqlite3.Stmt) error { a.Versions[i] = int32(s.ColumnInt64(0)); return nil }, //nolint:gosec // written as int32
+		err := c.query(sqlVersion, func(s *sqlite3.Stmt) error { a.Versions[i] = int32(s.ColumnInt64(0)); return nil }, // #nosec -- written as int32
 			int64(g.Category), g.ID[:])
 		if err != nil {
 			return nil, err

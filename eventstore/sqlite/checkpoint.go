@@ -28,8 +28,9 @@ type copier struct {
 	triedAt int64 // restartWAL's
 }
 
-// watchWAL is told by the writer's connection after each commit.
-func (s *Store) watchWAL(c *conn) error {
+// prepareWriter makes c the connection that writes: it tells of the WAL's pages after each commit, and its cache holds the inner pages of
+// the indexes and what one large batch changes.
+func (s *Store) prepareWriter(c *conn) error {
 	c.db.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
 		if s.copier.pages.Store(int64(pages)); int64(pages) >= s.config.copyAt {
 			select {
@@ -39,7 +40,7 @@ func (s *Store) watchWAL(c *conn) error {
 		}
 		return nil
 	})
-	return c.db.Exec(`PRAGMA journal_size_limit = 67108864`)
+	return c.db.Exec(`PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192`)
 }
 
 // copyWAL runs until the store closes.

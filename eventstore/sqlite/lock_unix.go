@@ -11,7 +11,7 @@ import (
 
 // lockFile takes an exclusive lock on file without waiting; it ends when file is closed.
 func lockFile(file *os.File) (taken bool, err error) {
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits an int
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec -- a descriptor fits an int
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}

@@ -254,7 +254,7 @@ func cutPower(t *testing.T, prepare func(*sqlite.Store), folds bool) error {
 	done := make(chan struct{})
 	go func() { defer close(done); w.work(ctx, 1<<20) }()
 	defer func() { stop(); <-done }()
-	random := rand.New(rand.NewPCG(rand.Uint64(), 2)) //nolint:gosec // a test's choice
+	random := rand.New(rand.NewPCG(rand.Uint64(), 2)) // #nosec -- a test's choice
 	for range 25 {
 		time.Sleep(time.Duration(random.IntN(5000)) * time.Microsecond)
 		w.mu.Lock()
@@ -294,7 +294,7 @@ func TestPowerCutFindsFaults(t *testing.T) {
 // to be unknown; afterwards the store works on.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(rand.Uint64(), 3)) //nolint:gosec // a test's choice
+	random := rand.New(rand.NewPCG(rand.Uint64(), 3)) // #nosec -- a test's choice
 	for _, c := range []struct {
 		op   string
 		code error

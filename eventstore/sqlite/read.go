@@ -168,11 +168,10 @@ func (d *decoder) into(out *[]eventstore.Recorded) func(*sqlite3.Stmt) error {
 		if s.ColumnType(3) != sqlite3.NULL {
 			r.Cause = s.ColumnInt64(3)
 		}
-		//nolint:gosec // each was written from a field of the same size
-		r.Version, r.Aggregate.Category, r.Schema = int32(s.ColumnInt64(4)), eventstore.Category(s.ColumnInt64(5)), int16(s.ColumnInt64(6))
-		//nolint:gosec // as above
-		r.Issuer, r.ActorKind, r.Channel = int16(s.ColumnInt64(7)), int16(s.ColumnInt64(8)), int16(s.ColumnInt64(9))
-		r.Class = eventstore.Class(s.ColumnInt64(10)) //nolint:gosec // as above
+		r.Version, r.Aggregate.Category = int32(s.ColumnInt64(4)), eventstore.Category(s.ColumnInt64(5)) // #nosec G115 -- written as int32, int16
+		r.Schema, r.Issuer = int16(s.ColumnInt64(6)), int16(s.ColumnInt64(7))                            // #nosec G115 -- written as int16
+		r.ActorKind, r.Channel = int16(s.ColumnInt64(8)), int16(s.ColumnInt64(9))                        // #nosec G115 -- written as int16
+		r.Class = eventstore.Class(s.ColumnInt64(10))                                                    // #nosec G115 -- written as int16
 		copy(r.Aggregate.ID[:], s.ColumnRawBlob(11))
 		copy(r.ID[:], s.ColumnRawBlob(12))
 		copy(r.Subject[:], s.ColumnRawBlob(13))

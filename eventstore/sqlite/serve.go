@@ -19,7 +19,7 @@ func (s *Store) Serve(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 	path := filepath.Join(s.config.Dir, ServeFile)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec -- the operator's own path
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: lock the store: %w", err)
 	}

@@ -89,7 +89,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s.watch.store = s
 	s.copier.wake = make(chan struct{}, 1)
-	if err := s.watchWAL(writer); err != nil {
+	if err := s.prepareWriter(writer); err != nil {
 		return nil, errors.Join(answer(ctx, err), writer.close())
 	}
 	s.copier.done.Go(s.copyWAL)
@@ -132,7 +132,7 @@ func prepareFile(dir string, mustExist bool) error {
 	if !mustExist {
 		flags |= os.O_CREATE
 	}
-	file, err := os.OpenFile(filepath.Join(dir, File), flags, 0o600) //nolint:gosec // the operator's own path
+	file, err := os.OpenFile(filepath.Join(dir, File), flags, 0o600) // #nosec -- the operator's own path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no store in the folder %s", eventstore.ErrNoGenesis, dir)
@@ -215,7 +215,7 @@ func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) e
 			return err
 		}
 		_ = c.close() // it failed before, and has said so
-		if c = fresh; s.watchWAL(c) != nil {
+		if c = fresh; s.prepareWriter(c) != nil {
 			c.broken = true
 		}
 	}

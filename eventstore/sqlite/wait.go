@@ -12,7 +12,7 @@ import (
 
 const (
 	// lookEvery is how often the store looks for another process's commits while somebody waits.
-	lookEvery = 10 * time.Millisecond
+	lookEvery = 15 * time.Millisecond
 	// safetyPoll is after how long a waiter looks for itself, whatever it was told.
 	safetyPoll = 5 * time.Second
 )

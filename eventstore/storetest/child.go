@@ -41,16 +41,16 @@ func attemptOf(r eventstore.Recorded) (a attempt, err error) {
 func (a attempt) count() int { return 1 + a.N%4 }
 
 func (a attempt) command() eventstore.Command {
-	return numbered(uint64(a.Run)<<40|uint64(a.Writer)<<32|uint64(a.N), 7) //nolint:gosec // small, ≥ 0
+	return numbered(uint64(a.Run)<<40|uint64(a.Writer)<<32|uint64(a.N), 7) // #nosec -- small, ≥ 0
 }
 
 // appends are the attempt's call. With a version its writer's aggregate is expected at it.
 func (a attempt) appends(version *int32) []eventstore.Append {
-	own := eventstore.Aggregate{Category: eventstore.Citizen, ID: uuid.NewSHA1(crashLogID, []byte{byte(a.Writer)})} //nolint:gosec // few
+	own := eventstore.Aggregate{Category: eventstore.Citizen, ID: uuid.NewSHA1(crashLogID, []byte{byte(a.Writer)})} // #nosec -- few
 	shared := eventstore.Aggregate{Category: eventstore.Accesses, ID: crashLogID}
 	ap := eventstore.Append{
 		Command: a.command(),
-		Rows:    []eventstore.Row{{View: crashView, Key: []byte{byte(a.Writer)}, Value: []byte(a.String())}}, //nolint:gosec // few
+		Rows:    []eventstore.Row{{View: crashView, Key: []byte{byte(a.Writer)}, Value: []byte(a.String())}}, // #nosec -- few
 	}
 	for i := range a.count() {
 		e := event(own)
@@ -115,7 +115,7 @@ func (c *child) write(ctx context.Context, writer int) error {
 	if err != nil {
 		return err
 	}
-	version := int32(len(written)) //nolint:gosec // small
+	version := int32(len(written)) // #nosec -- small
 	for n := 0; ; n++ {
 		a := attempt{c.run, writer, n}
 		if err := c.say("try %d %d %d;", a.Run, a.Writer, a.N); err != nil {

@@ -234,7 +234,7 @@ func checkStaleMembers(t T, f Factory) {
 						return fmt.Errorf("a stale append was answered %w", err)
 					}
 				}
-				if _, err := fx.store.Append(ctx, expecting(write(own, 1), own, int32(i))); err != nil { //nolint:gosec // small
+				if _, err := fx.store.Append(ctx, expecting(write(own, 1), own, int32(i))); err != nil { // #nosec -- small
 					return fmt.Errorf("a good append beside stale ones: %w", err)
 				}
 			}
@@ -259,7 +259,7 @@ func checkReaders(t T, f Factory) {
 		appenders.Go(func() error {
 			for i := range severalTimes {
 				call := []eventstore.Append{write(citizen(), 2), write(citizen(), 1)}
-				call[1].Rows = []eventstore.Row{{View: "how far", Key: []byte{byte(w)}, Value: []byte{byte(i)}}} //nolint:gosec // small
+				call[1].Rows = []eventstore.Row{{View: "how far", Key: []byte{byte(w)}, Value: []byte{byte(i)}}} // #nosec -- small
 				if _, err := stores[w%2].Append(ctx, call...); err != nil {
 					return err
 				}
@@ -276,7 +276,7 @@ func checkReaders(t T, f Factory) {
 
 // readOn reads what grows until ctx ends, and says when something was seen out of order.
 func readOn(ctx context.Context, log eventstore.Log, seed int) error {
-	random := rand.New(rand.NewPCG(uint64(seed), 1)) //nolint:gosec // a test's choice
+	random := rand.New(rand.NewPCG(uint64(seed), 1)) // #nosec -- a test's choice
 	from, head := int64(0), int64(0)
 	for ctx.Err() == nil {
 		page, err := log.ReadAll(ctx, from, 1+random.IntN(50))
@@ -311,7 +311,7 @@ func readOn(ctx context.Context, log eventstore.Log, seed int) error {
 
 func unlessEnded(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the reader was told to stop
 	}
 	return err
 }

@@ -57,7 +57,7 @@ type crashLoop struct {
 
 func newCrashLoop(target string, open Open, fault string) *crashLoop {
 	return &crashLoop{
-		target: target, open: open, fault: fault, random: rand.New(rand.NewPCG(rand.Uint64(), 1)), //nolint:gosec // a test's choice
+		target: target, open: open, fault: fault, random: rand.New(rand.NewPCG(rand.Uint64(), 1)), // #nosec -- a test's choice
 		told: map[attempt]eventstore.Result{}, asked: map[attempt]bool{}, seen: map[attempt]int64{}, rows: map[int]int{},
 		versions: map[eventstore.Aggregate]int32{}, identity: eventstore.Identity{LogID: crashLogID, Generation: 1},
 	}
@@ -109,7 +109,7 @@ func (l *crashLoop) killOne(ctx context.Context, number, acknowledgements int, m
 	if err != nil {
 		return err
 	}
-	child := exec.CommandContext(ctx, executable, "-test.run=^$") //nolint:gosec // ourselves
+	child := exec.CommandContext(ctx, executable, "-test.run=^$") // #nosec -- ourselves
 	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", crashEnv, number, "f"+l.fault, l.target))
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
@@ -275,7 +275,7 @@ func (l *crashLoop) take(ctx context.Context, store eventstore.Store, a attempt,
 // checkRows: each writer's row names its last append on the log.
 func (l *crashLoop) checkRows(ctx context.Context, store eventstore.Store) error {
 	for writer, at := range l.rows {
-		got, err := store.Get(ctx, crashView, []byte{byte(writer)}) //nolint:gosec // few writers
+		got, err := store.Get(ctx, crashView, []byte{byte(writer)}) // #nosec -- few writers
 		if err != nil {
 			return err
 		}

@@ -103,7 +103,7 @@ type run struct {
 
 // replay does h to the store and to a model that starts from what the store holds, and says where they part.
 func (fx *fixture) replay(h history) error {
-	r := &run{fx: fx, model: newModel(NoFault), view: uuid.NewString(), seed: uint64(counter.Add(1)) << 16} //nolint:gosec // > 0
+	r := &run{fx: fx, model: newModel(NoFault), view: uuid.NewString(), seed: uint64(counter.Add(1)) << 16} // #nosec -- > 0
 	head, err := fx.store.Head(fx.ctx)
 	if err != nil {
 		return err
@@ -142,8 +142,10 @@ func (r *run) call(steps []step) error {
 	}
 	want, wantErr := r.model.append(now, appends)
 	switch {
-	case (err == nil) != (wantErr == nil):
-		return fmt.Errorf("answered %v where %v is due", err, wantErr)
+	case err == nil && wantErr != nil:
+		return fmt.Errorf("accepted where the model says: %w", wantErr)
+	case err != nil && wantErr == nil:
+		return fmt.Errorf("refused where the model accepts: %w", err)
 	case err != nil && !errors.Is(err, eventstore.ErrConflict) && !errors.Is(err, eventstore.ErrCommandReused):
 		return err
 	case err != nil && len(appends) == 1 && errors.Is(err, eventstore.ErrCommandReused) != errors.Is(wantErr, eventstore.ErrCommandReused):
@@ -180,7 +182,7 @@ func (r *run) appendOf(s step) eventstore.Append {
 		e.Subject, e.Restricting = r.subjects[s.Restricts], true
 	}
 	if s.Command >= 0 {
-		a.Command = numbered(r.seed+uint64(s.Command), uint64(s.Body)) //nolint:gosec // ≥ 0
+		a.Command = numbered(r.seed+uint64(s.Command), uint64(s.Body)) // #nosec -- ≥ 0
 	}
 	minutes := func(n int) time.Time { return r.began.Add(time.Duration(n) * time.Minute) }
 	if s.At >= 0 {
@@ -193,7 +195,7 @@ func (r *run) appendOf(s step) eventstore.Append {
 		}
 	}
 	if s.Row >= 0 {
-		row := eventstore.Row{View: r.view, Key: []byte{byte(s.Row)}} //nolint:gosec // < historyKeys
+		row := eventstore.Row{View: r.view, Key: []byte{byte(s.Row)}} // #nosec -- < historyKeys
 		if !s.Delete {
 			row.Value = a.Events[0].Payload
 		}

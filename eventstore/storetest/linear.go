@@ -102,7 +102,7 @@ func (fx *fixture) record(stores []eventstore.Store, round int) ([]porcupine.Ope
 	for id := range linearClients {
 		c := &client{
 			id: id, store: stores[id%len(stores)], aggregates: aggregates, base: head.Position + 1,
-			random: rand.New(rand.NewPCG(uint64(round), uint64(id))), //nolint:gosec // a test's choice
+			random: rand.New(rand.NewPCG(uint64(round), uint64(id))), // #nosec -- a test's choice
 		}
 		group.Go(func() error {
 			for n := range linearCalls {

@@ -67,15 +67,14 @@ func (s memory) Close() error {
 		close(s.closed)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if m := s.model; len(m.records) > 1 {
-			switch m.fault {
-			case FaultLosesLast:
-				lost := m.records[len(m.records)-1]
-				m.records = m.records[:len(m.records)-1]
-				m.versions[lost.Aggregate]--
-			case FaultForgetsCommands:
-				m.commands = map[eventstore.CommandKey]known{}
-			}
+		m := s.model
+		if m.has(FaultLosesLast) && len(m.records) > 1 {
+			lost := m.records[len(m.records)-1]
+			m.records = m.records[:len(m.records)-1]
+			m.versions[lost.Aggregate]--
+		}
+		if m.has(FaultForgetsCommands) {
+			m.commands = map[eventstore.CommandKey]known{}
 		}
 	})
 	return nil

@@ -260,13 +260,13 @@ func leafOf(id eventstore.Identity, r eventstore.Recorded) [32]byte {
 	h.Write([]byte{0})
 	bytes := func(b []byte) {
 		var n [4]byte
-		binary.BigEndian.PutUint32(n[:], uint32(len(b))) //nolint:gosec // test data is small
+		binary.BigEndian.PutUint32(n[:], uint32(len(b))) // #nosec -- test data is small
 		h.Write(n[:])
 		h.Write(b)
 	}
 	number := func(v int64) {
 		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(v)) //nolint:gosec // two's complement is meant
+		binary.BigEndian.PutUint64(n[:], uint64(v)) // #nosec -- two's complement is meant
 		bytes(n[:])
 	}
 	number(1) // format

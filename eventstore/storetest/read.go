@@ -59,7 +59,7 @@ func checkReadAggregates(t T, f Factory) {
 		first, last int
 	}{
 		{1, 0, 0, len(whole)}, {1, 1, 0, 1}, {2, 3, 1, 4}, {7, 0, 6, len(whole)}, {7, 1000, 6, len(whole)},
-		{int32(len(whole)), 5, len(whole) - 1, len(whole)}, {int32(len(whole)) + 1, 5, 0, 0}, //nolint:gosec // small
+		{int32(len(whole)), 5, len(whole) - 1, len(whole)}, {int32(len(whole)) + 1, 5, 0, 0}, // #nosec -- small
 	} {
 		records, err := fx.store.ReadAggregate(fx.ctx, aggregates[0], c.from, c.limit)
 		require.NoError(t, err)
