@@ -84,10 +84,10 @@ func (c Claims) printable() string {
 func (c Claims) Actor() journal.Actor {
 	kind, _ := c.Role.Kind()
 	actor := journal.Actor{Kind: kind, Role: c.Role, ID: c.Subject, Ministry: c.Ministry, Source: c.Source}
-	switch c.Role {
-	case journal.RoleCitizen:
+	if c.Role == journal.RoleCitizen {
 		actor.Citizen, _ = uuid.Parse(c.Subject) // check has parsed it
-	case journal.RoleMinistry:
+	}
+	if c.Role == journal.RoleMinistry {
 		actor.ID = c.Ministry
 	}
 	return actor

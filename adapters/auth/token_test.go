@@ -68,6 +68,7 @@ func ofRole(role journal.Role) auth.Claims {
 		claims.Subject = uuid.NewString()
 	case journal.RoleMinistry:
 		claims.Subject, claims.Ministry = "", "moh"
+	default:
 	}
 	return claims
 }

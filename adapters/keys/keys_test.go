@@ -237,7 +237,7 @@ func TestInitRefusesAnOpenDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "keys")
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // that is the point
+	require.NoError(t, os.Chmod(dir, 0o777))
 	require.ErrorContains(t, keys.Init(dir), "chmod 700 ")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)

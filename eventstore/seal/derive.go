@@ -122,7 +122,7 @@ func (m *mac) begin(domain string) {
 }
 
 func (m *mac) add(part []byte) {
-	binary.BigEndian.PutUint32(m.size[:], uint32(len(part))) //nolint:gosec // parts are far below 4 GiB
+	binary.BigEndian.PutUint32(m.size[:], uint32(len(part))) // #nosec G115 -- parts are far below 4 GiB
 	m.hash.Write(m.size[:])
 	m.hash.Write(part)
 }
@@ -201,7 +201,7 @@ func (k *Keyring) secret(ctx context.Context, name string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("seal: wrap a secret: %w", err)
 		}
-		return append(binary.BigEndian.AppendUint32(nil, uint32(k.wrapper.Epoch())), wrapped...), nil //nolint:gosec // epochs are > 0
+		return append(binary.BigEndian.AppendUint32(nil, uint32(k.wrapper.Epoch())), wrapped...), nil // #nosec G115 -- epochs are > 0
 	})
 	if err != nil {
 		return nil, fmt.Errorf("seal: read the hub's secret: %w", err)
@@ -209,7 +209,7 @@ func (k *Keyring) secret(ctx context.Context, name string) ([]byte, error) {
 	if len(stored) < 4 {
 		return nil, fmt.Errorf("seal: the hub's secret: %w", ErrWrongWrapper)
 	}
-	secret, err := k.wrapper.Unwrap(int32(binary.BigEndian.Uint32(stored)), aad, stored[4:]) //nolint:gosec // as written above
+	secret, err := k.wrapper.Unwrap(int32(binary.BigEndian.Uint32(stored)), aad, stored[4:]) // #nosec G115 -- as written above
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWrongWrapper, err)
 	}

@@ -28,7 +28,7 @@ func TestPairwiseFormat(t *testing.T) {
 	stored, err := b.store.Keys(t.Context(), seal.KeyID{Subject: citizen})
 	require.NoError(t, err)
 	frame := func(out, part []byte) []byte {
-		return append(binary.BigEndian.AppendUint32(out, uint32(len(part))), part...) //nolint:gosec // short
+		return append(binary.BigEndian.AppendUint32(out, uint32(len(part))), part...)
 	}
 	aad := frame(frame(frame(nil, []byte("tellonce data key")), citizen[:]), make([]byte, 8))
 	secret, err := b.wrapper.Unwrap(1, aad, stored[0].Wrapped)

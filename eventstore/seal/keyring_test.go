@@ -265,7 +265,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 func TestTheKeyUnusedLongestIsEvicted(t *testing.T) {
 	t.Parallel()
 	b := setupWith(t, &sealtest.Memory{}, 2)
-	one, two, three := b.sealed(t, eventstore.Facts, "1"), b.sealed(t, eventstore.Facts, "2"), eventstore.Recorded{}
+	one, two := b.sealed(t, eventstore.Facts, "1"), b.sealed(t, eventstore.Facts, "2")
 	open := func(r *eventstore.Recorded) (calls int) {
 		before := b.store.Calls()
 		_, err := b.Open(t.Context(), r)
@@ -273,7 +273,7 @@ func TestTheKeyUnusedLongestIsEvicted(t *testing.T) {
 		return b.store.Calls() - before
 	}
 	require.Zero(t, open(&one)) // now two is the oldest
-	three = b.sealed(t, eventstore.Facts, "3")
+	three := b.sealed(t, eventstore.Facts, "3")
 	require.Zero(t, open(&one))
 	require.Zero(t, open(&three))
 	require.Equal(t, 1, open(&two))

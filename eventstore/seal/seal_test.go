@@ -93,7 +93,7 @@ func TestFormat(t *testing.T) {
 	require.NoError(t, err)
 	frame := func(parts ...[]byte) (out []byte) {
 		for _, part := range parts {
-			out = append(binary.BigEndian.AppendUint32(out, uint32(len(part))), part...) //nolint:gosec // short
+			out = append(binary.BigEndian.AppendUint32(out, uint32(len(part))), part...)
 		}
 		return out
 	}

@@ -67,7 +67,7 @@ type keysConn struct {
 func OpenKeys(ctx context.Context, dir string) (*Keys, error) {
 	path := filepath.Join(dir, KeysFile)
 	// SQLite would make the file as the umask says.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the operator's own path
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open the key store: %w", err)
 	}
@@ -348,7 +348,7 @@ func (c *keysConn) exec(sql string, args ...any) error {
 func (c *keysConn) key(id seal.KeyID) (seal.StoredKey, error) {
 	out := seal.StoredKey{KeyID: id}
 	_, err := c.row(func(s *sqlite3.Stmt) {
-		out.Ref, out.Epoch = s.ColumnInt64(0), int32(s.ColumnInt64(1)) //nolint:gosec // written as int32
+		out.Ref, out.Epoch = s.ColumnInt64(0), int32(s.ColumnInt64(1)) // #nosec G115 -- written as int32
 		if out.Destroyed = s.ColumnBool(3); !out.Destroyed {
 			out.Wrapped = s.ColumnBlob(2, []byte{})
 		}

@@ -73,15 +73,15 @@ func newKey(of seal.KeyID) seal.StoredKey {
 }
 
 // hash returns a reference hash for n.
-func hash(n int) [32]byte { return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n))) } //nolint:gosec // any number will do
+func hash(n int) [32]byte { return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n))) } // #nosec G115 -- any number will do
 
 func put(t require.TestingT, store seal.KeyStore, keys ...seal.StoredKey) []seal.StoredKey {
 	stands, err := store.PutKeys(context.Background(), keys...)
 	require.NoError(t, err)
 	require.Len(t, stands, len(keys))
-	for i, key := range stands {
-		require.Equal(t, keys[i].KeyID, key.KeyID)
-		require.Positive(t, key.Ref)
+	for i, key := range keys {
+		require.Equal(t, key.KeyID, stands[i].KeyID)
+		require.Positive(t, stands[i].Ref)
 	}
 	return stands
 }
@@ -90,8 +90,8 @@ func get(t require.TestingT, store seal.KeyStore, ids ...seal.KeyID) []seal.Stor
 	stored, err := store.Keys(context.Background(), ids...)
 	require.NoError(t, err)
 	require.Len(t, stored, len(ids))
-	for i, key := range stored {
-		require.Equal(t, ids[i], key.KeyID)
+	for i, of := range ids {
+		require.Equal(t, of, stored[i].KeyID)
 	}
 	return stored
 }
@@ -174,7 +174,7 @@ func checkMany(t require.TestingT, s Storage) {
 	const n = 3000
 	keys, ids := make([]seal.StoredKey, n), make([]seal.KeyID, n)
 	for i := range keys {
-		ids[i] = id(eventstore.Class(i % 6)) //nolint:gosec // below 6
+		ids[i] = id(eventstore.Class(i % 6)) // #nosec G115 -- below 6
 		keys[i] = newKey(ids[i])
 	}
 	stands := put(t, store, keys...)
