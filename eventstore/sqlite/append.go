@@ -86,8 +86,10 @@ func (c *conn) answer(ask *eventstore.Ask) (*eventstore.Answer, error) {
 	}
 	for i := range ask.Aggregates {
 		g := &ask.Aggregates[i]
-		err := c.query(sqlVersion, func(s *sqlite3.Stmt) error { a.Versions[i] = int32(s.ColumnInt64(0)); return nil }, // #nosec -- written as int32
-			int64(g.Category), g.ID[:])
+		err := c.query(sqlVersion, func(s *sqlite3.Stmt) error {
+			a.Versions[i] = int32(s.ColumnInt64(0)) // #nosec G115 -- written as int32
+			return nil
+		}, int64(g.Category), g.ID[:])
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +140,10 @@ func (c *conn) command(key eventstore.CommandKey) (known eventstore.KnownCommand
 	if err != nil || !known.Known {
 		return known, err
 	}
-	err = c.query(sqlTime, func(s *sqlite3.Stmt) error { known.RecordedAt = time.UnixMicro(s.ColumnInt64(0)).UTC(); return nil }, known.Position)
+	err = c.query(sqlTime, func(s *sqlite3.Stmt) error {
+		known.RecordedAt = time.UnixMicro(s.ColumnInt64(0)).UTC()
+		return nil
+	}, known.Position)
 	return known, err
 }
 

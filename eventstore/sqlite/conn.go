@@ -233,7 +233,7 @@ func answer(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && errors.Is(err, sqlite3.INTERRUPT):
+	case ctx.Err() != nil && (errors.Is(err, sqlite3.INTERRUPT) || errors.Is(err, sqlite3.BUSY)):
 		return ctx.Err()
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %w", eventstore.ErrNoGenesis, err)

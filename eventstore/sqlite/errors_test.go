@@ -160,7 +160,8 @@ func TestFullDisk(t *testing.T) {
 		requireLog(t, s, appended)
 	}
 	require.Greater(t, appended, int64(10))
-	require.ErrorIs(t, s.Commit(t.Context(), "v", 0, 1, []eventstore.Row{{View: "v", Key: []byte("k"), Value: make([]byte, 1<<20)}}), sqlite3.FULL)
+	large := []eventstore.Row{{View: "v", Key: []byte("k"), Value: make([]byte, 1<<20)}}
+	require.ErrorIs(t, s.Commit(t.Context(), "v", 0, 1, large), sqlite3.FULL)
 	require.NoError(t, s.OnWriter(`PRAGMA max_page_count = 100000`))
 	_, err := s.Append(t.Context(), tell(uuid.New(), 0))
 	require.NoError(t, err)

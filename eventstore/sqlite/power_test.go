@@ -182,7 +182,8 @@ func (w *witness) work(ctx context.Context, n int) {
 	}
 	wait.Go(func() {
 		for at := int64(0); w.folds && at < int64(n) && ctx.Err() == nil; at++ {
-			_ = w.store.Commit(context.Background(), "fold", at, at+1, []eventstore.Row{{View: "fold", Key: []byte("at"), Value: fmt.Append(nil, at+1)}})
+			row := eventstore.Row{View: "fold", Key: []byte("at"), Value: fmt.Append(nil, at+1)}
+			_ = w.store.Commit(context.Background(), "fold", at, at+1, []eventstore.Row{row})
 		}
 	})
 	wait.Wait()

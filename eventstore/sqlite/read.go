@@ -18,7 +18,8 @@ const (
 	// From the chunk that holds the first version asked for; CROSS JOIN keeps the chunks outside. The order is the chunks' own.
 	sqlReadAggregate = `SELECT ` + columns + ` FROM chunks c CROSS JOIN log l
 		WHERE c.category = ?1 AND c.aggregate = ?2
-			AND c.first_version >= coalesce((SELECT max(first_version) FROM chunks WHERE category = ?1 AND aggregate = ?2 AND first_version <= ?3), 0)
+			AND c.first_version >=
+				coalesce((SELECT max(first_version) FROM chunks WHERE category = ?1 AND aggregate = ?2 AND first_version <= ?3), 0)
 			AND l.position BETWEEN c.position AND c.position + c.count - 1 AND l.version >= ?3
 		ORDER BY c.first_version, l.position LIMIT ?4`
 )
@@ -77,7 +78,11 @@ func (s *Store) ReadAggregate(ctx context.Context, a eventstore.Aggregate, from 
 // ReadAggregates is eventstore.Log's. There is no server to spare round trips to, so calls aren't coalesced.
 func (s *Store) ReadAggregates(ctx context.Context, aggregates ...eventstore.Aggregate) ([][]eventstore.Recorded, error) {
 	out := make([][]eventstore.Recorded, len(aggregates))
-	err := s.snapshot(ctx, func(c *conn) (err error) {
+	read := s.snapshot
+	if len(aggregates) == 1 {
+		read = s.read // one statement is a snapshot
+	}
+	err := read(ctx, func(c *conn) (err error) {
 		for i := range aggregates {
 			if out[i], err = c.aggregate(aggregates[i], 1, 0); err != nil {
 				return err

@@ -207,6 +207,8 @@ func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) e
 	case c = <-s.writer:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.closing.Done():
+		return eventstore.ErrClosed
 	}
 	defer func() { s.writer <- c }()
 	if c.broken {

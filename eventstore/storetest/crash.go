@@ -22,8 +22,8 @@ import (
 // Open opens the store that target names (a folder, a URL), in the test's process or in the child's.
 type Open func(ctx context.Context, target string) (eventstore.Store, error)
 
-// CrashLoop kills processes that append to the store at target, two at once, at `kills` random moments, with SIGKILL, and looks each time for
-// what must hold: everything acknowledged is there, as it was acknowledged; no gap; no append in part; no command twice, also after the
+// CrashLoop kills processes that append to the store at target, two at once, at `kills` random moments, with SIGKILL, and looks each
+// time for what must hold: everything acknowledged is there, as it was acknowledged; no gap; no append in part; no command twice, also after the
 // callers have repeated what they got no answer for; view rows stand exactly where their appends stand.
 //
 // The processes are the test binary itself, so TestMain must call CrashChild first. The store at target must be empty.
@@ -32,7 +32,8 @@ func CrashLoop(t *testing.T, target string, open Open, kills int) {
 	began := time.Now()
 	l := newCrashLoop(target, open, "")
 	require.NoError(t, l.run(t.Context(), kills))
-	t.Logf("%d kills, %d appends acknowledged, %d in doubt (%d of them there), in %v", kills, l.acknowledged, l.inDoubt, l.there, time.Since(began))
+	t.Logf("%d kills, %d appends acknowledged, %d in doubt (%d of them there), in %v",
+		kills, l.acknowledged, l.inDoubt, l.there, time.Since(began))
 	require.Positive(t, l.acknowledged)
 }
 
