@@ -141,7 +141,7 @@ func (r *Registry) Schema(eventType string, version int) (schema []byte, ok bool
 	return schema, ok
 }
 
-// Validate normalises data (texts trimmed and in NFC, postal codes in their form; data itself is left alone) and judges it by the
+// Validate is step 3 of a change's life. It normalises data (texts trimmed and in NFC, postal codes in their form; data itself is left alone) and judges it by the
 // newest schema of its type. It returns the normalised data with its canonical bytes, or every problem with its pointer relative to
 // data. An event type without a row is a problem with code unknown-type.
 func (r *Registry) Validate(eventType string, data map[string]any) (normalised map[string]any, canonical []byte, problems []Problem) {

@@ -31,14 +31,14 @@ func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	var ministries []web.Persona
+	var offices []web.Persona
 	for _, a := range law.Book.Approved() {
 		if seen[a.Ministry] {
 			continue
 		}
 		seen[a.Ministry] = true
-		ministries = append(ministries, web.Persona{
-			ID: "ministry-" + a.Ministry, Name: strings.ToUpper(a.Ministry), Role: journal.RoleMinistry, About: a.Title,
+		offices = append(offices, web.Persona{
+			ID: "ministry-" + a.Ministry, Name: ministryName(a.Ministry), Role: journal.RoleMinistry, About: a.Title,
 			Actor: journal.Actor{Kind: journal.ActorMinistry, Role: journal.RoleMinistry, ID: a.Ministry, Ministry: a.Ministry},
 		})
 	}
@@ -46,7 +46,7 @@ func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 		ID: "officer", Name: "Dominique Officer", Role: journal.RoleOfficer, About: consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"},
 		Actor: journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: "sandbox officer"},
 	}
-	return slices.Concat(residents, ministries, []web.Persona{officer}), nil
+	return slices.Concat(residents, offices, []web.Persona{officer}), nil
 }
 
 // residents are the first people who were registered. Their names are shown in the chooser: a sandbox holds invented people only.
@@ -75,4 +75,25 @@ func (h *hub) residents(ctx context.Context) ([]web.Persona, error) {
 		})
 	}
 	return out, nil
+}
+
+// ministries are names for people to read, by the ids of the sample agreements.
+var ministries = map[string]consent.Text{
+	"arts":      {EN: "Arts council", FR: "Conseil des arts"},
+	"elections": {EN: "Elections office", FR: "Bureau des élections"},
+	"library":   {EN: "Public library", FR: "Bibliothèque publique"},
+	"mccss":     {EN: "Ministry of Children, Community and Social Services", FR: "Ministère des Services à l’enfance et des Services sociaux et communautaires"},
+	"mcu":       {EN: "Ministry of Colleges and Universities", FR: "Ministère des Collèges et Universités"},
+	"mnr":       {EN: "Ministry of Natural Resources", FR: "Ministère des Richesses naturelles"},
+	"mof":       {EN: "Ministry of Finance", FR: "Ministère des Finances"},
+	"moh":       {EN: "Ministry of Health", FR: "Ministère de la Santé"},
+	"mto":       {EN: "Ministry of Transportation", FR: "Ministère des Transports"},
+}
+
+// ministryName is a ministry's name in English, or its id where it has none.
+func ministryName(id string) string {
+	if name, ok := ministries[id]; ok {
+		return name.EN
+	}
+	return strings.ToUpper(id)
 }

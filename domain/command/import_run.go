@@ -131,7 +131,7 @@ func readLine(r *bufio.Reader, sum io.Writer) (line []byte, n int64, err error) 
 	}
 }
 
-// parse judges the shape of each chunk's lines while the chunk before is appended.
+// parse is step 1 of a change's life for an import (step 3 with it): it judges the shape of each chunk's lines while the chunk before is appended.
 func (im *importer) parse(ctx context.Context, chunks <-chan chunk, parsed chan<- []importLine) error {
 	for c := range chunks {
 		lines := make([]importLine, len(c.lines))

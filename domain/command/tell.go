@@ -43,7 +43,7 @@ type StalePreview struct{ New Preview }
 // Error says what happened; it holds nothing personal.
 func (*StalePreview) Error() string { return "command: the rules have changed since the preview" }
 
-// Tell appends one change: [grants or withdrawals of the form, the change, decided], in one step. Errors: *citizen.Rejection,
+// Tell is step 2 of a change's life. It appends one change: [grants or withdrawals of the form, the change, decided], in one step. Errors: *citizen.Rejection,
 // *StalePreview, ErrForbidden, ErrBusy, and the store's.
 func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
 	if !mayTell(c.Actor, id, change.Type) {
@@ -108,7 +108,7 @@ func mayTell(actor journal.Actor, id citizen.ID, eventType string) bool {
 	return false
 }
 
-// judgeTell is steps 4 and 5 of a change's life: the rules, then the law.
+// judgeTell is what a change comes to by the rules (step 4 of a change's life) and by the law (step 5).
 func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 	fact := citizen.Change{Type: change.Type, Effective: change.Effective, Data: change.Data}
 	if rejection := citizen.Decide(&state.Profile, fact, day.Date.String()); rejection != nil {

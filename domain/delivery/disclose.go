@@ -117,7 +117,7 @@ func (d *Delivery) permitted(v *view, position int64, agreement string, then con
 	return item, true
 }
 
-// disclose is step 9: it gives numbers to what is due and still permitted, writes that to the log, and only then makes bytes. No
+// disclose is step 9 of a change's life: it gives numbers to what is due and still permitted, writes that to the log, and only then makes bytes. No
 // messages and no error: nothing is due. If the process dies after the append, the numbers are given and whoever reads next redelivers them.
 func (d *Delivery) disclose(ctx context.Context, stream journal.StreamOpened, lane, limit int) ([]Message, time.Time, error) {
 	for range maxAttempts {

@@ -85,6 +85,16 @@ func (d *Delivery) Stream(ctx context.Context, name string) (journal.StreamOpene
 	return journal.StreamOpened{}, ErrUnknownStream
 }
 
+// Open returns a stream to someone who wants to read or answer it: its own ministry alone, and the operator to answer for it. Errors:
+// ErrUnknownStream, ErrNotYours.
+func (d *Delivery) Open(ctx context.Context, actor journal.Actor, name string) (journal.StreamOpened, error) {
+	open, err := d.Stream(ctx, name)
+	if err == nil && actor.Kind != journal.ActorOperator && (actor.Kind != journal.ActorMinistry || actor.Ministry != open.Ministry) {
+		err = ErrNotYours
+	}
+	return open, err
+}
+
 // Next returns the page after a number (0: from the first) of at most limit messages: what was given already, redelivered; else what is
 // due, disclosed; else, after waiting, nothing. A request whose context ends before the append costs nothing.
 func (d *Delivery) Next(ctx context.Context, stream string, lane int, after int64, limit int, wait time.Duration) (Page, error) {

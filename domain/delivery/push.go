@@ -66,7 +66,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 	return nil
 }
 
-// session is one time of holding the lease. It takes over as after a crash, so that recovery is the way that is always walked.
+// session is step 10 of a change's life: one time of holding the lease. It takes over as after a crash, so that recovery is the way that is always walked.
 func (p *Pusher) session(ctx context.Context) error {
 	store, lease := p.Delivery.journal.Store(), fmt.Sprintf("push/%s/%d", p.Stream, p.Lane)
 	held, err := store.Acquire(ctx, lease, p.Owner, leaseTTL)

@@ -43,14 +43,11 @@ func (e *ReceiptError) Error() string {
 	return fmt.Sprintf("receipt %d: %s: %s", e.Index, e.Member, e.Detail)
 }
 
-// Record is step 11: a ministry's answers go to the log, all or none. A rejection's reason is sealed under the citizen's key.
+// Record is step 11 of a change's life: a ministry's answers go to the log, all or none. A rejection's reason is sealed under the citizen's key.
 func (d *Delivery) Record(ctx context.Context, actor journal.Actor, command journal.CommandID, stream string, receipts []Receipt) error {
-	open, err := d.Stream(ctx, stream)
+	open, err := d.Open(ctx, actor, stream)
 	if err != nil {
 		return err
-	}
-	if actor.Kind != journal.ActorOperator && (actor.Kind != journal.ActorMinistry || actor.Ministry != open.Ministry) {
-		return ErrNotYours
 	}
 	step := journal.Step{Command: command, Origin: journal.Origin{Issuer: journal.IssuerAPI, Actor: actor.Kind}}
 	for i, r := range receipts {

@@ -140,7 +140,7 @@ type Step struct {
 	Rows    []eventstore.Row
 }
 
-// Append seals and appends steps, all or none. Keys of new citizens are made durable before the append: if the process dies between,
+// Append is step 6 of a change's life. It seals and appends steps, all or none. Keys of new citizens are made durable before the append: if the process dies between,
 // a key without a record is left, which the next attempt uses.
 func (j *Journal) Append(ctx context.Context, steps ...Step) ([]eventstore.Result, error) {
 	if err := j.ensureKeys(ctx, steps); err != nil {

@@ -63,7 +63,7 @@ type trailRow struct {
 	Stream string        `json:"stream"`
 }
 
-// Apply folds entries into rows.
+// Apply is step 12 of a change's life: the citizen and the officer see what became of it.
 func (t Trail) Apply(ctx context.Context, tx *ViewTx, entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
