@@ -1,0 +1,406 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/command"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/schemas"
+)
+
+// tellers are the roles that may tell a change; who may tell what is command's to say.
+var tellers = []journal.Role{journal.RoleCitizen, journal.RoleClerk, journal.RoleRegistrar}
+
+func (s *server) changeRoutes() {
+	register(s, route{
+		method: http.MethodPost, path: "/v1/changes", id: "tell", tag: "changes", roles: tellers, status: http.StatusAccepted,
+		summary: "Tell a change",
+		description: "Told once, it is decided for every agreement that names its type, and given to those ministries that may know. The answer comes when it is " +
+			"durable. A repeat with the same Idempotency-Key and body is answered the same and counts once. `consents` are given or withdrawn in the same step.",
+		body: changeBody{}, bodyExample: changeExample, example: acceptedExample, codes: tellCodes,
+	}, s.tell)
+	register(s, route{
+		method: http.MethodPost, path: "/v1/changes/preview", id: "preview", tag: "changes", roles: tellers,
+		summary:     "See who would be told of a change",
+		description: "The same judgement as telling it, and nothing is kept. Send `digest` along as `preview` to be refused if the rules change in between.",
+		body:        changeBody{}, bodyExample: changeExample, example: previewExample, codes: inputCodes,
+	}, s.preview)
+	register(s, route{
+		method: http.MethodPost, path: "/v1/persons", id: "register", tag: "persons", status: http.StatusCreated,
+		roles:       []journal.Role{journal.RoleClerk, journal.RoleRegistrar},
+		summary:     "Register a person",
+		description: "Gives a source's reference to a new citizen. By a registrar the registration is `verified`, by a clerk `asserted`.",
+		body:        personBody{}, bodyExample: personExample, example: acceptedExample,
+		codes: []string{citizen.CodePersonExists, citizen.CodeEffectiveTooFar, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome},
+	}, s.register)
+}
+
+// inputCodes are what the rules may say of a change and the consents of its form; tellCodes also what an append may come to.
+var (
+	inputCodes = []string{
+		citizen.CodeUnknownType, citizen.CodeUnknownPerson, citizen.CodePersonDeceased, citizen.CodeEffectiveTooFar, citizen.CodePostalCodeProvince,
+		citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField, citizen.CodeNoSuchGrant,
+	}
+	tellCodes = append(slices.Clone(inputCodes), citizen.CodeCommandReused, citizen.CodeStalePreview, codeIdempotencyKey, codeBusy, codeUnknownOutcome)
+)
+
+// changeBody is the body of a change, for the document; readChange reads it.
+type changeBody struct {
+	_         struct{}       `additionalProperties:"false"`
+	Type      string         `json:"type" example:"address-changed" doc:"the type of the change"`
+	Effective string         `json:"effective" format:"date" doc:"from when it holds, at most 365 days ahead"`
+	Data      map[string]any `json:"data" doc:"what is told, by the type's schema"`
+	Consents  []consentLine  `json:"consents,omitempty" doc:"consents that the same form gives or takes"`
+	Preview   string         `json:"preview,omitempty" doc:"digest of the preview that was shown: refused with stale-preview if the rules have changed since"`
+	Person    *personRef     `json:"person,omitempty" doc:"who it is about: clerks and registrars only, and always"`
+	Channel   string         `json:"channel,omitempty" enum:"counter,phone,post" default:"counter" doc:"how the person told it: clerks and registrars only"`
+}
+
+type consentLine struct {
+	_         struct{} `additionalProperties:"false"`
+	Agreement string   `json:"agreement" example:"library-membership"`
+	Fields    []string `json:"fields,omitempty" doc:"the fields consented to; left out: all that the agreement shares"`
+	Withdraw  bool     `json:"withdraw,omitempty" doc:"true: the consent is withdrawn"`
+	Language  string   `json:"language,omitempty" enum:"en,fr" default:"en" doc:"of the notice that was shown"`
+}
+
+type personRef struct {
+	_         struct{} `additionalProperties:"false"`
+	Source    string   `json:"source,omitempty" doc:"whose reference it is; left out: the token's source"`
+	Reference string   `json:"reference" example:"person-000000" doc:"1 to 64 printable ASCII characters"`
+}
+
+// told is a change as it was read from a body.
+type told struct {
+	citizen citizen.ID
+	change  command.Change
+	channel journal.Channel
+	content []byte
+}
+
+type tellInput struct {
+	Key string `header:"Idempotency-Key" required:"true" format:"uuid" doc:"the command's id: the same for every repeat of this request" example:"781b9a43-d04c-450b-8620-f0877e5fe381"`
+}
+
+type tellOutput struct {
+	Location string `header:"Location" doc:"where the citizen finds what became of it"`
+	Body     accepted
+}
+
+type accepted struct {
+	Receipt  string `json:"receipt" example:"7ZK3M9QX2B4D" doc:"the number that stands for the change"`
+	Position int64  `json:"position" example:"4711" doc:"of the change in the log"`
+}
+
+// tell is POST /v1/changes, step 1 of a change's life.
+func (s *server) tell(ctx context.Context, in *tellInput) (*tellOutput, error) {
+	id, err := commandID(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.readChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Command.Tell(ctx, s.command(ctx, id, t.channel, t.content), t.citizen, t.change)
+	if err != nil {
+		return nil, s.refusedChange(ctx, t.change.Type, err)
+	}
+	return &tellOutput{Location: "/v1/me/receipts/" + result.Receipt, Body: accepted{Receipt: result.Receipt, Position: result.Position}}, nil
+}
+
+type previewOutput struct{ Body previewResult }
+
+// preview is POST /v1/changes/preview.
+func (s *server) preview(ctx context.Context, _ *struct{}) (*previewOutput, error) {
+	t, err := s.readChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Command.Preview(ctx, caller(ctx), t.citizen, t.change)
+	if err != nil {
+		return nil, s.refusedChange(ctx, t.change.Type, err)
+	}
+	result, err := s.previewResult(ctx, t.change.Type, p)
+	if err != nil {
+		return nil, err
+	}
+	return &previewOutput{Body: *result}, nil
+}
+
+// refusedChange points a refusal into this route's body, and gives a stale preview what holds now.
+func (s *server) refusedChange(ctx context.Context, eventType string, err error) error {
+	var stale *command.StalePreview
+	if !errors.As(err, &stale) {
+		moves := []string{"/data", "/data", "/effective", "/effective", "/consents", "/consents", "/type", "/type"}
+		if caller(ctx).Kind != journal.ActorResident {
+			moves = append(moves, "/person", "/person")
+		}
+		return relocate(err, moves...)
+	}
+	now, err := s.previewResult(ctx, eventType, stale.New)
+	if err != nil {
+		return err
+	}
+	p := newProblem(citizen.CodeStalePreview)
+	p.Preview = now
+	return p
+}
+
+// command is what stands around what a caller asks. Its scope keeps the ids of different callers apart.
+func (s *server) command(ctx context.Context, id string, channel journal.Channel, content []byte) command.Command {
+	actor := caller(ctx)
+	return command.Command{
+		ID: id, Scope: scope(actor), Content: content, Actor: actor, Issuer: journal.IssuerAPI, Channel: channel, ToldAt: s.Journal.Clock(),
+	}
+}
+
+func scope(actor journal.Actor) string {
+	return "api:" + strconv.Itoa(int(actor.Kind)) + ":" + actor.ID
+}
+
+// commandID reads a mandatory Idempotency-Key: a UUID, in either case, bare or quoted as the header's draft standard has it.
+func commandID(key string) (string, error) {
+	if len(key) > 1 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	if !schemas.ValidUUID(key) {
+		return "", newProblem(codeIdempotencyKey)
+	}
+	return strings.ToLower(key), nil
+}
+
+// maybeCommandID reads an optional Idempotency-Key; without one the command gets an id that nobody can repeat.
+func maybeCommandID(key string) (string, error) {
+	if key == "" {
+		return uuid.NewString(), nil
+	}
+	return commandID(key)
+}
+
+// readChange reads and judges the shape of a change's body, all of it: everything that is wrong is listed.
+func (s *server) readChange(ctx context.Context) (told, error) {
+	o, err := s.parseBody(ctx)
+	if err != nil {
+		return told{}, err
+	}
+	t := told{citizen: self(ctx), channel: journal.ChannelWeb}
+	if t.change.Type, err = s.changeType(o); err != nil {
+		return told{}, err
+	}
+	t.change.Effective = o.text("effective", true, schemas.ValidDate, "must be a date, YYYY-MM-DD")
+	t.change.Preview = o.text("preview", false, func(s string) bool { return s != "" }, "must be the digest of a preview")
+	o.each("consents", func(line *object) { t.change.Consents = append(t.change.Consents, readChoice(line)) })
+	var source, reference string
+	if caller(ctx).Kind != journal.ActorResident {
+		source, reference = readPerson(ctx, o)
+		t.channel = readChannel(o)
+	}
+	s.readData(o, t.change.Type, &t.change)
+	o.done()
+	if err := o.err(); err != nil {
+		return told{}, err
+	}
+	if reference != "" {
+		if t.citizen, err = s.person(ctx, source, reference); err != nil {
+			return told{}, err
+		}
+	}
+	t.content, err = canonical("POST /v1/changes", o.members)
+	return t, err
+}
+
+// changeType reads the type: one of the facts that a change can tell. Registering a person has a route of its own.
+func (s *server) changeType(o *object) (string, error) {
+	eventType := o.text("type", true, func(string) bool { return true }, "")
+	if err := o.err(); err != nil {
+		return "", err
+	}
+	if row, ok := s.Journal.Registry().Row(eventType); !ok || !row.Fact || eventType == citizen.PersonRegistered {
+		return "", citizen.Reject(citizen.CodeUnknownType)
+	}
+	return eventType, nil
+}
+
+// readData reads the data by its type's schema.
+func (s *server) readData(o *object, eventType string, change *command.Change) {
+	data, ok := member[map[string]any](o, "data", true, "an object")
+	if !ok {
+		return
+	}
+	normalised, bytes, problems := s.Journal.Registry().Validate(eventType, data)
+	*o.faults = append(*o.faults, schemaProblems("/data", problems)...)
+	change.Data, change.Canonical = normalised, bytes
+}
+
+func readChoice(line *object) command.Choice {
+	choice := command.Choice{
+		Agreement: line.text("agreement", true, func(s string) bool { return s != "" }, "must be an agreement's id"),
+		Fields:    line.texts("fields"),
+		Withdraw:  line.flag("withdraw"),
+		Language:  readLanguage(line),
+	}
+	if choice.Withdraw && choice.Fields != nil {
+		line.wrong("fields", "a withdrawal is of the whole consent")
+	}
+	return choice
+}
+
+func readLanguage(o *object) string {
+	if language := o.oneOf("language", "en", "fr"); language != "" {
+		return language
+	}
+	return "en"
+}
+
+// readPerson reads whom a clerk or registrar speaks about.
+func readPerson(ctx context.Context, o *object) (source, reference string) {
+	person := o.object("person", true)
+	if person == nil {
+		return "", ""
+	}
+	defer person.done()
+	return readSource(ctx, person), person.text("reference", true, isReference, referenceDetail)
+}
+
+// readSource reads whose reference a reference is: named, or the token's own.
+func readSource(ctx context.Context, o *object) string {
+	own := caller(ctx).Source
+	if source := o.text("source", own == "", isReference, referenceDetail); source != "" {
+		return source
+	}
+	return own
+}
+
+func readChannel(o *object) journal.Channel {
+	if name := o.oneOf("channel", "counter", "phone", "post"); name != "" {
+		return journal.ParseChannel(name)
+	}
+	return journal.ChannelCounter
+}
+
+// person finds who stands behind a source's reference.
+func (s *server) person(ctx context.Context, source, reference string) (citizen.ID, error) {
+	ids, err := s.Journal.Reference(ctx, source, reference)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	if ids[0].IsZero() {
+		return citizen.ID{}, citizen.Reject(citizen.CodeUnknownPerson)
+	}
+	return ids[0], nil
+}
+
+// personBody is the body of a registration, for the document; register reads it.
+type personBody struct {
+	_         struct{}       `additionalProperties:"false"`
+	Source    string         `json:"source,omitempty" doc:"whose reference it is; left out: the token's source"`
+	Reference string         `json:"reference" example:"person-000000" doc:"1 to 64 printable ASCII characters"`
+	Effective string         `json:"effective,omitempty" format:"date" doc:"left out: today"`
+	Channel   string         `json:"channel,omitempty" enum:"counter,phone,post" default:"counter"`
+	Data      map[string]any `json:"data"`
+}
+
+type keyInput struct {
+	Key string `header:"Idempotency-Key" format:"uuid" doc:"optional: the command's id, the same for every repeat of this request"`
+}
+
+type registerOutput struct{ Body accepted }
+
+// register is POST /v1/persons. If the process dies between reference and event, the reference leads to nobody, and a repeat goes on with it.
+func (s *server) register(ctx context.Context, in *keyInput) (*registerOutput, error) {
+	id, err := maybeCommandID(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.parseBody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	change := command.Change{Type: citizen.PersonRegistered}
+	source, reference := readSource(ctx, o), o.text("reference", true, isReference, referenceDetail)
+	change.Effective = o.text("effective", false, schemas.ValidDate, "must be a date, YYYY-MM-DD")
+	if change.Effective == "" {
+		change.Effective = s.Journal.DayOf(s.Journal.Now(journal.Timing{Told: true})).Date.String()
+	}
+	channel := readChannel(o)
+	s.readData(o, change.Type, &change)
+	o.done()
+	if err := o.err(); err != nil {
+		return nil, err
+	}
+	content, err := canonical("POST /v1/persons", o.members)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := s.Journal.Register(ctx, source, reference)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Command.Tell(ctx, s.command(ctx, id, channel, content), ids[0], change)
+	if err != nil {
+		return nil, relocate(err, "/person", "/reference", "/data", "/data", "/effective", "/effective")
+	}
+	return &registerOutput{Body: accepted{Receipt: result.Receipt, Position: result.Position}}, nil
+}
+
+// previewResult is who would be told.
+type previewResult struct {
+	Digest    string         `json:"digest" doc:"send it back as preview"`
+	Decisions []decisionLine `json:"decisions"`
+}
+
+// decisionLine is one agreement's line under a change.
+type decisionLine struct {
+	Agreement string   `json:"agreement" example:"moh-health-card"`
+	Version   int      `json:"version" example:"1"`
+	Stream    string   `json:"stream" example:"moh.health-card"`
+	Ministry  string   `json:"ministry" example:"moh"`
+	Title     bilingue `json:"title"`
+	Result    string   `json:"result" enum:"shared,withheld"`
+	Fields    []string `json:"fields" doc:"that are shared, sorted"`
+	Reason    string   `json:"reason,omitempty" doc:"why withheld" example:"no-grant"`
+}
+
+type bilingue struct {
+	EN string `json:"en" example:"Health card"`
+	FR string `json:"fr" example:"Carte Santé"`
+}
+
+func (s *server) previewResult(ctx context.Context, eventType string, p command.Preview) (*previewResult, error) {
+	out := &previewResult{Digest: p.Digest, Decisions: make([]decisionLine, len(p.Decisions))}
+	law, err := s.Journal.FreshLaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range p.Decisions {
+		a := consent.Agreement{ID: d.Agreement, Version: d.Version}
+		if found, ok := law.Agreement(d.Agreement, d.Version); ok {
+			a = *found
+		}
+		out.Decisions[i] = decided(&a, law.StreamOf[d.Agreement], s.Journal.FieldNames(eventType, d.Fields), d.Reason)
+	}
+	return out, nil
+}
+
+// decided is a decision's line. stream is the agreement's, also where its version has ended.
+func decided(a *consent.Agreement, stream string, fields []string, reason consent.Reason) decisionLine {
+	line := decisionLine{
+		Agreement: a.ID, Version: a.Version, Stream: stream, Ministry: a.Ministry, Title: bilingue(a.Title), Result: "withheld", Fields: []string{},
+		Reason: reason.String(),
+	}
+	if reason == consent.None {
+		line.Result, line.Fields = "shared", append(line.Fields, fields...)
+		slices.Sort(line.Fields)
+	}
+	return line
+}

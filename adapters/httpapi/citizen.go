@@ -1,0 +1,249 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
+)
+
+var citizens = []journal.Role{journal.RoleCitizen}
+
+// me marks a route as a citizen's own.
+func me(rt route) route {
+	rt.tag, rt.roles = "me", citizens
+	return rt
+}
+
+func (s *server) citizenRoutes() {
+	register(s, me(route{
+		method: http.MethodGet, path: "/v1/me", id: "me", summary: "What the hub holds on you", codes: []string{codeNotFound}, example: meExample,
+	}), s.me)
+	register(s, me(route{
+		method: http.MethodGet, path: "/v1/me/disclosures", id: "disclosures", summary: "Who saw your data", example: disclosuresExample,
+		description: "Every fact that was given to a ministry, with its answer, and every look by a person in office, newest first.",
+	}), s.disclosures)
+	register(s, me(route{
+		method: http.MethodGet, path: "/v1/me/consents", id: "consents", summary: "The agreements that need your consent, and what you said",
+		example: consentsExample,
+	}), s.consents)
+	register(s, me(route{
+		method: http.MethodGet, path: "/v1/me/receipts/{number}", id: "receipt", summary: "What became of a change that you told",
+		codes: []string{codeNotFound}, example: receiptExample,
+	}), s.receipt)
+}
+
+type meOutput struct{ Body profile }
+
+type profile struct {
+	Facts []factLine `json:"facts" doc:"the latest of each kind"`
+	Links []linkLine `json:"links" doc:"the ministries that know you as a client"`
+}
+
+type factLine struct {
+	Type       string         `json:"type" example:"address-changed"`
+	Key        string         `json:"key,omitempty" example:"home" doc:"tells facts of one type apart"`
+	Effective  string         `json:"effective" format:"date"`
+	Data       map[string]any `json:"data"`
+	Assurance  string         `json:"assurance" enum:"asserted,verified"`
+	Position   int64          `json:"position"`
+	RecordedAt time.Time      `json:"recorded_at"`
+}
+
+type linkLine struct {
+	Ministry        string `json:"ministry" example:"moh"`
+	ClientReference string `json:"client_reference" example:"8805-222-127-CL"`
+	Since           int64  `json:"since" doc:"position since which it holds"`
+}
+
+// me is GET /v1/me.
+func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
+	p, err := s.Projection.Profile(ctx, self(ctx))
+	if err != nil {
+		return nil, err
+	}
+	links, err := s.Projection.Links(ctx, self(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := &meOutput{Body: profile{Facts: make([]factLine, 0, len(p.Facts)), Links: make([]linkLine, len(links))}}
+	for _, f := range p.Facts {
+		out.Body.Facts = append(out.Body.Facts, factLine{
+			Type: f.Type, Key: f.Key, Effective: f.Effective, Data: f.Data, Assurance: f.Assurance, Position: f.Position, RecordedAt: f.RecordedAt,
+		})
+	}
+	slices.SortFunc(out.Body.Facts, func(a, b factLine) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key)) })
+	for i, l := range links {
+		out.Body.Links[i] = linkLine{Ministry: l.Ministry, ClientReference: l.Reference, Since: l.Since}
+	}
+	return out, nil
+}
+
+type disclosuresOutput struct {
+	Body struct {
+		Disclosures []seenLine `json:"disclosures"`
+	}
+}
+
+type seenLine struct {
+	At         time.Time       `json:"at"`
+	Disclosure *disclosureLine `json:"disclosure,omitempty" doc:"a fact that was given to a ministry"`
+	Look       *lookLine       `json:"look,omitempty" doc:"or a look by a person in office"`
+}
+
+type disclosureLine struct {
+	Type      string     `json:"type" example:"address-changed"`
+	Agreement string     `json:"agreement" example:"moh-health-card"`
+	Version   int        `json:"version" example:"1"`
+	Stream    string     `json:"stream" example:"moh.health-card"`
+	Ministry  string     `json:"ministry" example:"moh"`
+	Title     bilingue   `json:"title"`
+	Fields    []string   `json:"fields"`
+	Status    string     `json:"status" enum:"sent,received,applied,rejected,recalled"`
+	StatusAt  *time.Time `json:"status_at,omitempty" doc:"of the ministry's answer"`
+}
+
+type lookLine struct {
+	Role   string `json:"role" example:"officer"`
+	Kind   string `json:"kind" example:"search"`
+	Reason string `json:"reason"`
+	Case   string `json:"case,omitempty"`
+}
+
+// disclosures is GET /v1/me/disclosures.
+func (s *server) disclosures(ctx context.Context, _ *struct{}) (*disclosuresOutput, error) {
+	seen, err := s.Projection.WhoSaw(ctx, self(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := &disclosuresOutput{}
+	out.Body.Disclosures = make([]seenLine, len(seen))
+	for i := range seen {
+		out.Body.Disclosures[i] = seenOf(&seen[i])
+	}
+	return out, nil
+}
+
+func seenOf(seen *projection.Seen) seenLine {
+	line := seenLine{At: seen.At}
+	if a := seen.Access; a != nil {
+		line.Look = &lookLine{Role: roleName(a.Actor), Kind: a.Kind, Reason: a.Reason, Case: a.Case}
+	}
+	if g := seen.Given; g != nil {
+		status, at := statusOf(g)
+		line.Disclosure = &disclosureLine{
+			Type: seen.Type, Agreement: seen.Law.ID, Version: seen.Law.Version, Stream: g.Stream, Ministry: seen.Law.Ministry,
+			Title: bilingue(seen.Law.Title), Fields: seen.Fields, Status: status, StatusAt: at,
+		}
+	}
+	return line
+}
+
+// statusOf is how far a disclosed fact is, and when the ministry answered.
+func statusOf(g *journal.Given) (status string, at *time.Time) {
+	if !g.StatusAt.IsZero() {
+		at = &g.StatusAt
+	}
+	return string(g.Status), at
+}
+
+// roleName names an actor kind as tokens do; what no token names is the hub itself.
+func roleName(kind journal.ActorKind) string {
+	for _, role := range journal.Roles() {
+		if k, _ := role.Kind(); k == kind {
+			return string(role)
+		}
+	}
+	return "hub"
+}
+
+type consentsOutput struct {
+	Body struct {
+		Consents []consentState `json:"consents"`
+	}
+}
+
+type consentState struct {
+	Agreement string   `json:"agreement" example:"library-membership"`
+	Version   int      `json:"version" example:"1"`
+	Ministry  string   `json:"ministry" example:"library"`
+	Stream    string   `json:"stream" example:"library.membership"`
+	Title     bilingue `json:"title"`
+	Purpose   bilingue `json:"purpose"`
+	Shares    []string `json:"shares" doc:"all fields that the agreement shares"`
+	Granted   bool     `json:"granted"`
+	Fields    []string `json:"fields,omitempty" doc:"consented to"`
+	Since     int64    `json:"since,omitempty" doc:"position since which it holds unbroken"`
+}
+
+// consents is GET /v1/me/consents.
+func (s *server) consents(ctx context.Context, _ *struct{}) (*consentsOutput, error) {
+	list, err := s.Projection.Consents(ctx, self(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out := &consentsOutput{}
+	out.Body.Consents = make([]consentState, len(list))
+	for i, c := range list {
+		a := c.Agreement
+		out.Body.Consents[i] = consentState{
+			Agreement: a.ID, Version: a.Version, Ministry: a.Ministry, Stream: a.Stream, Title: bilingue(a.Title), Purpose: bilingue(a.Purpose),
+			Shares: projection.AllFields(&a), Granted: c.Granted, Fields: c.Fields, Since: c.Since,
+		}
+	}
+	return out, nil
+}
+
+type receiptInput struct {
+	Number string `path:"number" doc:"a receipt number: 12 characters" example:"7ZK3M9QX2B4D"`
+}
+
+type receiptOutput struct{ Body receiptBody }
+
+type receiptBody struct {
+	Receipt    string         `json:"receipt" example:"7ZK3M9QX2B4D"`
+	Position   int64          `json:"position" example:"4711"`
+	RecordedAt time.Time      `json:"recorded_at"`
+	Type       string         `json:"type" example:"address-changed"`
+	Effective  string         `json:"effective" format:"date"`
+	Data       map[string]any `json:"data"`
+	Assurance  string         `json:"assurance" enum:"asserted,verified"`
+	Decisions  []outcomeLine  `json:"decisions" doc:"one for each agreement that names the type"`
+}
+
+type outcomeLine struct {
+	decisionLine
+	Status   string     `json:"status,omitempty" enum:"sent,received,applied,rejected,recalled" doc:"once it was given to the ministry"`
+	GivenAt  *time.Time `json:"given_at,omitempty"`
+	StatusAt *time.Time `json:"status_at,omitempty" doc:"of the ministry's answer"`
+}
+
+// receipt is GET /v1/me/receipts/{number}. Another's number and one that stands for nothing are answered alike.
+func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput, error) {
+	t, err := s.Projection.Receipt(ctx, self(ctx), in.Number)
+	if err != nil {
+		return nil, err
+	}
+	law, err := s.Journal.CurrentLaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &receiptOutput{Body: receiptBody{
+		Receipt: t.Receipt, Position: t.Position, RecordedAt: t.RecordedAt, Type: t.Change.Type, Effective: t.Change.Effective, Data: t.Change.Data,
+		Assurance: t.Assurance, Decisions: make([]outcomeLine, len(t.Outcomes)),
+	}}
+	for i := range t.Outcomes {
+		o := &t.Outcomes[i]
+		line := outcomeLine{decisionLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
+		if o.Given != nil {
+			line.GivenAt = &o.Given.At
+			line.Status, line.StatusAt = statusOf(o.Given)
+		}
+		out.Body.Decisions[i] = line
+	}
+	return out, nil
+}

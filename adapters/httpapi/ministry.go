@@ -1,0 +1,136 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/delivery"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/schemas"
+)
+
+var streamOwners = []journal.Role{journal.RoleMinistry, journal.RoleOperator}
+
+func (s *server) ministryRoutes() {
+	register(s, route{
+		method: http.MethodGet, path: "/v1/streams", id: "streams", tag: "streams", roles: streamOwners,
+		summary: "Your streams, and how far each lane is", description: "A ministry sees its own, the operator all.", example: streamsExample,
+	}, s.streams)
+	register(s, route{
+		method: http.MethodPost, path: "/v1/streams/{stream}/receipts", id: "receipts", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
+		summary: "Say what became of events", description: "Ranges of cursors, ends included; all are recorded, or none. `reason` belongs to a rejection.",
+		body: []delivery.Receipt{}, bodyExample: receiptsExample,
+		codes: []string{codeUnknownStream, codeOthersStream, codeReceipt, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome},
+	}, s.receipts)
+}
+
+type streamsOutput struct {
+	Body struct {
+		Streams []streamLine `json:"streams"`
+	}
+}
+
+type streamLine struct {
+	Stream   string     `json:"stream" example:"moh.health-card"`
+	Ministry string     `json:"ministry" example:"moh"`
+	Lanes    []laneLine `json:"lanes"`
+}
+
+type laneLine struct {
+	Lane int    `json:"lane" example:"0"`
+	Last string `json:"last,omitempty" example:"1.0.42" doc:"cursor of the last event given out; left out: none yet"`
+}
+
+// streams is GET /v1/streams.
+func (s *server) streams(ctx context.Context, _ *struct{}) (*streamsOutput, error) {
+	lanes, err := s.Delivery.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &streamsOutput{}
+	out.Body.Streams = []streamLine{}
+	for _, lane := range lanes { // by stream, then lane
+		if actor := caller(ctx); actor.Kind == journal.ActorMinistry && actor.Ministry != lane.Ministry {
+			continue
+		}
+		if n := len(out.Body.Streams); n == 0 || out.Body.Streams[n-1].Stream != lane.Stream {
+			out.Body.Streams = append(out.Body.Streams, streamLine{Stream: lane.Stream, Ministry: lane.Ministry})
+		}
+		line := laneLine{Lane: lane.Lane}
+		if lane.Last > 0 {
+			line.Last = delivery.Cursor{Generation: s.Journal.Genesis().Generation, Lane: lane.Lane, Number: lane.Last}.String()
+		}
+		last := &out.Body.Streams[len(out.Body.Streams)-1]
+		last.Lanes = append(last.Lanes, line)
+	}
+	return out, nil
+}
+
+type receiptsInput struct {
+	keyInput
+	Stream string `path:"stream" doc:"a stream's name" example:"moh.health-card"`
+}
+
+// receipts is POST /v1/streams/{stream}/receipts, step 11 of a change's life.
+func (s *server) receipts(ctx context.Context, in *receiptsInput) (*struct{}, error) {
+	if _, err := s.Delivery.Open(ctx, caller(ctx), in.Stream); err != nil {
+		return nil, err
+	}
+	list, err := s.parseList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := readReceipts(list)
+	if err != nil {
+		return nil, err
+	}
+	command := journal.CommandID{}
+	if in.Key != "" {
+		id, err := commandID(in.Key)
+		if err != nil {
+			return nil, err
+		}
+		content, err := schemas.Canonical(list)
+		if err != nil {
+			return nil, err
+		}
+		command = journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: append([]byte("POST /v1/streams/"+in.Stream+"/receipts\n"), content...)}
+	}
+	return nil, s.Delivery.Record(ctx, caller(ctx), command, in.Stream, receipts)
+}
+
+// readReceipts reads the shape of a list of receipts; what they may say is delivery's to judge.
+func readReceipts(list []any) ([]delivery.Receipt, error) {
+	root := newObject(nil)
+	out := make([]delivery.Receipt, 0, len(list))
+	for i, value := range list {
+		o := root.item("", i, value)
+		if o == nil {
+			continue
+		}
+		out = append(out, delivery.Receipt{
+			From: o.text("from", true, anyText, ""), To: o.text("to", true, anyText, ""),
+			Status: o.text("status", true, anyText, ""), Reason: o.text("reason", false, anyText, ""),
+		})
+		o.done()
+	}
+	return out, root.err()
+}
+
+func anyText(string) bool { return true }
+
+// mayOpen refuses a stream that is not the caller's to read, in the order: its name is public, its content is not.
+func (s *server) mayOpen(r *http.Request) (journal.StreamOpened, error) {
+	return s.Delivery.Open(r.Context(), caller(r.Context()), r.PathValue("stream"))
+}
+
+// number reads a decimal number of a query within bounds.
+func number(text string, fallback, low, high int) (int, bool) {
+	if text == "" {
+		return fallback, true
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= low && n <= high && strconv.Itoa(n) == text
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tellonce/hub/schemas"
+)
+
+func (s *server) publicRoutes() error {
+	register(s, route{
+		method: http.MethodGet, path: "/v1/agreements", id: "agreements", tag: "public", summary: "The data-sharing agreements in force",
+		description: "Every agreement that is approved and has not ended, in both languages: who may know what, why, and under which conditions.",
+		example:     agreementsExample,
+	}, s.agreements)
+	s.plain(route{
+		method: http.MethodGet, path: "/schemas/{type}/{version}", id: "schema", tag: "public", codes: []string{codeNotFound},
+		summary: "The JSON Schema of an event's data, as a ministry receives it", description: "Where an event's `dataschema` leads.",
+	}, []*huma.Param{
+		{Name: "type", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "address-changed"},
+		{Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "1"},
+	}, map[string]*huma.MediaType{schemaType: {Schema: &huma.Schema{Type: "object"}}}, s.eventSchema)
+	s.describeChanges()
+	document, err := s.marshalDocument()
+	if err != nil {
+		return err
+	}
+	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", publicCache)
+		_, _ = w.Write(document) // a caller that is gone needs no answer
+	})
+	s.public["GET /openapi.json"] = true
+	return nil
+}
+
+const (
+	schemaType  = "application/schema+json"
+	publicCache = "public, max-age=300"
+)
+
+type agreementsOutput struct {
+	Body struct {
+		Agreements []json.RawMessage `json:"agreements"`
+	}
+}
+
+// agreements is GET /v1/agreements.
+func (s *server) agreements(ctx context.Context, _ *struct{}) (*agreementsOutput, error) {
+	list, err := s.Command.Agreements(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &agreementsOutput{}
+	out.Body.Agreements = make([]json.RawMessage, len(list))
+	for i, a := range list {
+		out.Body.Agreements[i] = schemas.MarshalDocument(a)
+	}
+	return out, nil
+}
+
+// eventSchema is GET /schemas/{type}/{version}.
+func (s *server) eventSchema(w http.ResponseWriter, r *http.Request) error {
+	version, err := strconv.Atoi(r.PathValue("version"))
+	if err != nil || strconv.Itoa(version) != r.PathValue("version") {
+		return newProblem(codeNotFound)
+	}
+	schema, ok := s.Journal.Registry().DeliveredSchema(r.PathValue("type"), version)
+	if !ok {
+		return newProblem(codeNotFound)
+	}
+	w.Header().Set("Content-Type", schemaType)
+	w.Header().Set("Cache-Control", publicCache)
+	_, err = w.Write(schema)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
