@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,41 +15,46 @@ import (
 )
 
 // writeSQL writes one batch if what it asserts holds, all or none, and answers one row if it did. Positions start at $1 + 1: if anyone
-// appended since the statement's snapshot, that position is taken and the log's primary key refuses the batch. Without a lock.
+// appended since the statement's snapshot, that position is taken and the log's primary key refuses the batch. Without a lock. A command
+// that is known is refused by the key of commands.
 //
-// $1 head, $2 expected versions, $3 guards, $4 commands that must be unknown; $5 … $8 the rows of each table; $9 channel, $10 payload of
-// the notification.
-const writeSQL = `
+// Most batches neither guard, restrict, write views nor begin a generation: they do without those parts, which cost even when empty.
+//
+// $1 head, $2 expected versions; $3 … $5 the rows of each table; more: $6 guards, $7 restricting events, $8 view rows to write, $9 to
+// delete, $10 generation and $11 log id (or NULL).
+func writeSQL(more bool) string {
+	guards, rows := "", ""
+	if more {
+		guards = `
+	AND NOT EXISTS (SELECT FROM unnest($6::guard[]) g JOIN restricting r ON r.subject = g.subject AND r.position > g.after)`
+		rows = `, restricting_rows AS (
+	INSERT INTO restricting SELECT r.* FROM ok, unnest($7::restricting[]) r
+), view_rows AS (
+	INSERT INTO views SELECT r.* FROM ok, unnest($8::views[]) r ON CONFLICT (view, key) DO UPDATE SET value = excluded.value
+), view_keys AS (
+	DELETE FROM views v USING ok, unnest($9::views[]) r WHERE v.view = r.view AND v.key = r.key
+), meta_row AS (
+	INSERT INTO meta SELECT $10::bigint, $11::uuid FROM ok WHERE $10::bigint IS NOT NULL
+)`
+	}
+	return `
 WITH ok AS MATERIALIZED (
-	SELECT 1 AS one
+	SELECT true AS ok
 	WHERE coalesce((SELECT position FROM log ORDER BY position DESC LIMIT 1), -1) = $1::bigint
 	AND NOT EXISTS (
 		SELECT FROM unnest($2::expectation[]) e
 		WHERE coalesce((
 			SELECT c.first_version + c.count - 1 FROM chunks c
-			WHERE c.category = e.category AND c.aggregate = e.aggregate ORDER BY c.first_version DESC LIMIT 1), 0) <> e.version)
-	AND NOT EXISTS (SELECT FROM unnest($3::guard[]) g JOIN restricting r ON r.subject = g.subject AND r.position > g.after)
-	AND NOT EXISTS (SELECT FROM unnest($4::bytea[]) k (key) JOIN commands c ON c.key = k.key)
+			WHERE c.aggregate = e.aggregate AND c.category = e.category ORDER BY c.first_version DESC LIMIT 1), 0) <> e.version)` + guards + `
 ), log_rows AS (
-	INSERT INTO log SELECT r.* FROM ok, unnest($5::log[]) r
+	INSERT INTO log SELECT r.* FROM ok, unnest($3::log[]) r
 ), chunk_rows AS (
-	INSERT INTO chunks SELECT r.* FROM ok, unnest($6::chunks[]) r
+	INSERT INTO chunks SELECT r.* FROM ok, unnest($4::chunks[]) r
 ), command_rows AS (
-	INSERT INTO commands SELECT r.* FROM ok, unnest($7::commands[]) r
-), restricting_rows AS (
-	INSERT INTO restricting SELECT r.* FROM ok, unnest($8::restricting[]) r
-)`
-
-// moreSQL are the parts that few batches have: $11 view rows to write, $12 to delete, $13 generation and $14 log id (or NULL).
-const moreSQL = `, written AS (
-	INSERT INTO views SELECT r.* FROM ok, unnest($11::views[]) r ON CONFLICT (view, key) DO UPDATE SET value = excluded.value
-), deleted AS (
-	DELETE FROM views v USING ok, unnest($12::views[]) r WHERE v.view = r.view AND v.key = r.key
-), begun AS (
-	INSERT INTO meta SELECT $13::bigint, $14::uuid FROM ok WHERE $13::bigint IS NOT NULL
-)`
-
-const notifySQL = ` SELECT pg_notify($9::text, $10::text) FROM ok`
+	INSERT INTO commands SELECT r.* FROM ok, unnest($5::commands[]) r
+)` + rows + `
+SELECT ok FROM ok`
+}
 
 // lockSQL lets one replica at a time ask and then write. Not the fence, which is the primary key: it spares replicas that ask in detail
 // from taking each other's positions.
@@ -61,7 +65,7 @@ const askSQL = `
 SELECT l.position, l.recorded_at, m.log_id, m.generation,
 	ARRAY(SELECT coalesce((
 		SELECT c.first_version + c.count - 1 FROM chunks c
-		WHERE c.category = e.category AND c.aggregate = e.aggregate ORDER BY c.first_version DESC LIMIT 1), 0)
+		WHERE c.aggregate = e.aggregate AND c.category = e.category ORDER BY c.first_version DESC LIMIT 1), 0)
 		FROM unnest($1::expectation[]) WITH ORDINALITY e ORDER BY e.ordinality),
 	ARRAY(SELECT coalesce((SELECT r.position FROM restricting r WHERE r.subject = s.subject ORDER BY r.position DESC LIMIT 1), -1)
 		FROM unnest($2::uuid[]) WITH ORDINALITY s (subject, n) ORDER BY s.n)
@@ -126,7 +130,7 @@ func (d *driver) prepare(ctx context.Context, conn *pgx.Conn) error {
 		statement **pgconn.StatementDescription
 		name, sql string
 	}{
-		{&d.write, "write", writeSQL + notifySQL}, {&d.writeMore, "write_more", writeSQL + moreSQL + notifySQL},
+		{&d.write, "write", writeSQL(false)}, {&d.writeMore, "write_more", writeSQL(true)},
 		{&d.lock, "lock", lockSQL}, {&d.ask, "ask", askSQL}, {&d.known, "known", knownSQL},
 	} {
 		if *s.statement, err = conn.PgConn().Prepare(ctx, s.name, s.sql, nil); err != nil {
@@ -152,12 +156,8 @@ func (d *driver) OneGo(ctx context.Context, assume *eventstore.Assumption, batch
 	}
 	d.expects.expectations(d.oids.expectation, assume.Versions)
 	d.guards.guards(d.oids.guard, assume.Guards)
-	d.keys.begin(oidBytea, len(batch.Commands))
-	for i := range batch.Commands {
-		d.keys.key(&batch.Commands[i].Key)
-	}
-	statement := d.encode(assume.Head, batch)
-	rows := d.conn.PgConn().ExecStatement(ctx, statement, d.params, binaryFormat, binaryFormat)
+	statement := d.encode(assume.Head, len(assume.Guards) > 0, batch)
+	rows := d.conn.PgConn().ExecStatement(d.deadline(ctx), statement, d.params, binaryFormat, binaryFormat)
 	written := rows.NextRow()
 	_, err := rows.Close()
 	if err != nil {
@@ -176,7 +176,7 @@ func (d *driver) Checked(ctx context.Context, ask *eventstore.Ask, build func(*e
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	pipeline := d.conn.PgConn().StartPipeline(ctx)
+	pipeline := d.conn.PgConn().StartPipeline(d.deadline(ctx))
 	err, committing := d.checked(pipeline, ask, build)
 	if !committing {
 		_ = pipeline.Sync() // ends the transaction, in which nothing was written
@@ -214,8 +214,7 @@ func (d *driver) checked(
 	}
 	d.expects.expectations(d.oids.expectation, nil) // checked already; the head is asserted once more, and the key is the fence
 	d.guards.guards(d.oids.guard, nil)
-	d.keys.keys(nil)
-	pipeline.SendQueryStatement(d.encode(d.answer.Head.Position, batch), d.params, binaryFormat, binaryFormat)
+	pipeline.SendQueryStatement(d.encode(d.answer.Head.Position, false, batch), d.params, binaryFormat, binaryFormat)
 	if err := pipeline.Sync(); err != nil {
 		return err, true
 	}
@@ -236,16 +235,22 @@ func (d *driver) checked(
 	return nil, true
 }
 
-// encode fills the parameters of the statement that writes batch after head, and returns it. What is asserted stands in expects, guards
-// and keys already.
-func (d *driver) encode(head int64, batch *eventstore.Batch) *pgconn.StatementDescription {
-	last := head + int64(len(batch.Records))
+// deadline puts ctx's deadline on the connection itself and returns a context that ends never: the driver would start a goroutine for
+// one that does, at every batch. A connection that ran out of time is broken, as after any network error.
+func (d *driver) deadline(ctx context.Context) context.Context {
+	deadline, _ := ctx.Deadline() // zero: none
+	_ = d.conn.PgConn().Conn().SetDeadline(deadline)
+	return context.Background()
+}
+
+// encode fills the parameters of the statement that writes batch after head, and returns it. What is asserted stands in expects and
+// guards already.
+func (d *driver) encode(head int64, guarded bool, batch *eventstore.Batch) *pgconn.StatementDescription {
 	d.params = append(d.params[:0],
-		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf, d.guards.buf, d.keys.buf,
+		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf,
 		d.records.records(d.oids.log, batch.Records), d.chunks.chunks(d.oids.chunks, batch.Chunks),
-		d.commands.commands(d.oids.commands, batch.Commands), d.restricting.restricting(d.oids.restricting, batch.Restricting),
-		[]byte(d.config.Schema), strconv.AppendInt(nil, last, 10))
-	if len(batch.Rows) == 0 && batch.Identity == nil {
+		d.commands.commands(d.oids.commands, batch.Commands))
+	if !guarded && len(batch.Restricting) == 0 && len(batch.Rows) == 0 && batch.Identity == nil {
 		return d.write
 	}
 	var generation, logID []byte
@@ -253,7 +258,8 @@ func (d *driver) encode(head int64, batch *eventstore.Batch) *pgconn.StatementDe
 		generation = binary.BigEndian.AppendUint64(nil, uint64(batch.Identity.Generation))
 		logID = batch.Identity.LogID[:]
 	}
-	d.params = append(d.params, d.upserts.rows(d.oids.views, batch.Rows, false), d.deletes.rows(d.oids.views, batch.Rows, true), generation, logID)
+	d.params = append(d.params, d.guards.buf, d.restricting.restricting(d.oids.restricting, batch.Restricting),
+		d.upserts.rows(d.oids.views, batch.Rows, false), d.deletes.rows(d.oids.views, batch.Rows, true), generation, logID)
 	return d.writeMore
 }
 

@@ -59,8 +59,9 @@ type Store struct {
 	driver    *driver
 	loads     loader
 	signal    eventstore.Signal
+	notifier  notifier
 
-	stop   context.CancelFunc // ends the listener and every Wait
+	stop   context.CancelFunc // ends listener, notifier and every Wait
 	closed context.Context
 	done   sync.WaitGroup
 	once   sync.Once
@@ -78,7 +79,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: config}
+	s := &Store{config: config, notifier: notifier{wake: make(chan struct{}, 1)}}
 	if s.pool, err = config.newPool(ctx); err != nil {
 		return nil, err
 	}
@@ -90,8 +91,12 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.loads.query = s.queryAggregates
 	s.closed, s.stop = context.WithCancel(context.Background())
 	s.committer = eventstore.NewCommitter(s.driver, eventstore.CommitterConfig{
-		Clock: config.Clock, Committed: func(head eventstore.Head) { s.signal.Raise(head.Position) },
+		Clock: config.Clock, Committed: func(head eventstore.Head) {
+			s.signal.Raise(head.Position)
+			s.notifier.raise(head.Position)
+		},
 	})
+	s.done.Go(func() { s.notify(s.closed) })
 	s.done.Go(func() { s.listen(s.closed) })
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -71,6 +72,44 @@ func (s *Store) listenOnce(ctx context.Context) (connected bool, err error) {
 		}
 		if position, err := strconv.ParseInt(note.Payload, 10, 64); err == nil {
 			s.signal.Raise(position)
+		}
+	}
+}
+
+// notifyEvery is the least time between two notifications of a process under load: followers in other replicas read what came meanwhile
+// in one page.
+const notifyEvery = 5 * time.Millisecond
+
+// notifier tells other replicas that the log has grown, beside the appends and not in their transaction, where the lock of NOTIFY and
+// the waking of listeners would hold up the next batch. If the process dies before it has told, the followers' safety poll finds the
+// records.
+type notifier struct {
+	position atomic.Int64
+	wake     chan struct{} // holds one token when position has grown
+}
+
+func (n *notifier) raise(position int64) {
+	n.position.Store(position)
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Store) notify(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.notifier.wake:
+		}
+		position := strconv.FormatInt(s.notifier.position.Load(), 10)
+		// A failure is the safety poll's: the connection pool says elsewhere what ails it.
+		_, _ = s.pool.Exec(ctx, "SELECT pg_notify($1, $2)", s.config.Schema, position)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(notifyEvery):
 		}
 	}
 }

@@ -33,7 +33,7 @@ CREATE TABLE chunks (
 	first_version integer  NOT NULL,
 	count         integer  NOT NULL,
 	position      bigint   NOT NULL,
-	PRIMARY KEY (category, aggregate, first_version) INCLUDE (count, position)
+	PRIMARY KEY (aggregate, category, first_version) INCLUDE (count, position)
 );
 
 -- What each command came to. Primary data: after an erasure the log can't give it back.
