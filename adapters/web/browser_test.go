@@ -68,6 +68,9 @@ type tab struct {
 // tab opens a page of its own cookies, of a size, with scripts off.
 func (p *pages) tab(t *testing.T, width, height int64) *tab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a real browser takes its time")
+	}
 	chrome.once.Do(startChrome)
 	if chrome.err != nil {
 		require.Empty(t, os.Getenv("CI"), "CI needs a browser: %v", chrome.err)

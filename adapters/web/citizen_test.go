@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 )
@@ -52,7 +54,7 @@ func TestResidentChangesAnAddressInEnglish(t *testing.T) {
 	who := b.post("/en/address/home", address(), http.StatusOK)
 	require.Equal(t, "/en/address/home/who", who.path)
 	who.says("Who should we tell?", "Nobody has been told yet", "Ministry of Health (Health card)", "Ministry of Transportation (Driver and vehicle records)",
-		"Register of electors", "Illustration only: highway traffic law", "Tell Public library", "They get: Unit, Street, City or town, Postal code.",
+		"Register of electors", "Illustration only: highway traffic law", "Tell Public library", "Why: Keep your library membership current. They get: unit, street, city or town, postal code.",
 		"Social assistance You are not a client of theirs.", "Tax credits and benefits The agreement with them is not in force today.",
 		"Student aid (OSAP) They only need your mailing address.")
 	require.NotContains(t, who.body, "checked", "nothing is ticked beforehand")
@@ -73,8 +75,8 @@ func TestResidentChangesAnAddressInEnglish(t *testing.T) {
 
 	p.answers(t, "moh.health-card", delivery.Applied)
 	b.get(receipt.path, http.StatusOK).says("Applied 14:05:01", "On its way")
-	b.get("/en/me", http.StatusOK).says("102-12 rue de l’Église", "Since December 1, 2026", "Ministry of Health (Health card)",
-		"Received: Address (Kind of address, Unit, Street, City or town, Province or territory, Postal code, Country)", "Required by law",
+	b.get("/en/me", http.StatusOK).says("102-12 rue de l’Église", "From December 1, 2026", "Ministry of Health (Health card)",
+		"Received: Address (kind of address, unit, street, city or town, province or territory, postal code, country)", "Required by law",
 		"Illustration only: health insurance law")
 	p.quiet(t)
 }
@@ -98,7 +100,7 @@ func TestResidentChangesAnAddressInFrench(t *testing.T) {
 	b.get("/en/address/home", http.StatusOK).says("This postal code is not in that province. Check both.") // the language link keeps the page
 
 	b.post("/fr/address/home", address(), http.StatusOK).says("Qui devons-nous informer?", "En vertu de la loi", "Seulement si vous acceptez",
-		"Informer\u00a0: Bibliothèque publique", "Reçoit\u00a0: Unité, Rue, Ville, Code postal.", "Vous ne faites pas partie de sa clientèle.")
+		"Informer\u00a0: Bibliothèque publique", "Reçoit\u00a0: unité, rue, ville, code postal.", "Vous ne faites pas partie de sa clientèle.")
 	check := b.post("/fr/address/home/who", nil, http.StatusOK)
 	check.says("Sault Ste. Marie (Ontario)\u00a0\u00a0P6A\u00a01B2", "auparavant\u00a0: 88 Elm St", "le 1er décembre 2026", "Confirmer et informer 3\u00a0organismes",
 		"Bibliothèque publique Vous n’avez pas accepté.")
@@ -304,4 +306,45 @@ func TestReceiptIsItsOwnersAlone(t *testing.T) {
 	p.as(t, "en", "luc").get(receipt.path, http.StatusNotFound).says("Page not found")
 	p.as(t, "en", "officer").get(receipt.path, http.StatusNotFound).says("Page not found")
 	require.Equal(t, "/en/sign-in", p.browser(t).get(receipt.path, http.StatusOK).path)
+}
+
+func TestMinistryRejectsWithItsReason(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	number := p.tell(t)
+	ctx := context.Background()
+	page, err := p.delivery.Next(ctx, "library.membership", 0, 0, 100, 0)
+	require.NoError(t, err)
+	require.Len(t, page.Messages, 1)
+	cursor := page.Messages[0].Cursor.String()
+	actor := journal.Actor{Kind: journal.ActorMinistry, Role: journal.RoleMinistry, ID: "library", Ministry: "library"}
+	b := p.as(t, "en", "zoe")
+	b.get("/en/receipts/"+number, http.StatusOK).says("They have not answered yet. Sent 14:05:01")
+	receipt := delivery.Receipt{From: cursor, To: cursor, Status: delivery.StatusRejected, Reason: "No card with this <name>"}
+	require.NoError(t, p.delivery.Record(ctx, actor, journal.CommandID{}, "library.membership", []delivery.Receipt{receipt}))
+	b.get("/en/receipts/"+number, http.StatusOK).says("They wrote: No card with this <name> Rejected 14:05:01")
+	b.get("/fr/receipts/"+number, http.StatusOK).says("L’organisme a écrit\u00a0: No card with this <name> Refusé")
+	p.quiet(t)
+}
+
+func TestDatesToComeAndPast(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	p.tell(t)
+	b := p.as(t, "fr", "zoe")
+	b.get("/fr/me", http.StatusOK).says("Dès le 1er décembre 2026")
+	p.clock.now.Add(int64(6 * 24 * 3600 * 1e9))
+	b.get("/fr/me", http.StatusOK).says("Depuis le 1er décembre 2026")
+}
+
+func TestNothingIsToldAfterADeath(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	line := `{"id":"0b6c1b1e-5a0e-4d0e-9a51-0d7a5a2f1c21","person":"luc","channel":"counter","told_at":"2026-11-24T15:00:00Z","type":"death-registered",` +
+		`"effective":"2026-11-20","data":{"death_date":"2026-11-20","reported_by":"executor"}}` + "\n"
+	require.NoError(t, p.command.Import(context.Background(), strings.NewReader(line), command.ImportOptions{Source: "import"},
+		func(r command.LineResult) error { require.Equal(t, command.Accepted, r.Result); return nil }, func() error { return nil }))
+	page := p.as(t, "en", "luc").post("/en/address/home", address(), http.StatusUnprocessableEntity)
+	page.says("There is a problem", "A death is registered for this person.")
+	require.Contains(t, page.body, "<title>Error: ")
 }

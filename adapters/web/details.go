@@ -14,7 +14,7 @@ import (
 type fact struct {
 	Label  string
 	Lines  []string // empty: nothing is known
-	Since  string   // effective date
+	Since  string   // in words: since when it holds, or from when it will
 	Change string   // path of the page that changes it; empty for none yet
 }
 
@@ -75,27 +75,35 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 		named = registered
 	}
 	out := []fact{
-		{Label: r.say("details.name"), Lines: nonEmpty(text(named, "given_names") + " " + text(named, "family_name")), Since: named.Effective},
+		{Label: r.say("details.name"), Lines: nonEmpty(text(named, "given_names") + " " + text(named, "family_name")), Since: s.since(r, named.Effective)},
 		{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))},
 	}
 	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
 		f := fact{Label: r.say("addresses." + kind), Change: "/" + r.lang() + "/address/" + kind}
 		if address, ok := profile.Latest(addressChanged, kind); ok {
-			f.Lines, f.Since = r.words.addressLines(address.Data), address.Effective
+			f.Lines, f.Since = r.words.addressLines(address.Data), s.since(r, address.Effective)
 		}
 		out = append(out, f)
 	}
 	if contact, ok := profile.Latest("contact-changed", ""); ok {
-		out = append(out, fact{Label: r.say("details.contact"), Lines: nonEmpty(text(contact, "email"), phone(text(contact, "phone"))), Since: contact.Effective})
+		out = append(out, fact{Label: r.say("details.contact"), Lines: nonEmpty(text(contact, "email"), phone(text(contact, "phone"))), Since: s.since(r, contact.Effective)})
 	}
 	if status, ok := profile.Latest("marital-status-changed", ""); ok {
-		out = append(out, fact{Label: r.say("details.marital"), Lines: nonEmpty(r.say("marital." + text(status, "status"))), Since: status.Effective})
+		out = append(out, fact{Label: r.say("details.marital"), Lines: nonEmpty(r.say("marital." + text(status, "status"))), Since: s.since(r, status.Effective)})
 	}
 	language, ok := profile.Latest("language-changed", "")
 	if !ok {
 		language = registered
 	}
-	return append(out, fact{Label: r.say("details.language"), Lines: nonEmpty(r.say("language." + text(language, "language"))), Since: language.Effective})
+	return append(out, fact{Label: r.say("details.language"), Lines: nonEmpty(r.say("language." + text(language, "language"))), Since: s.since(r, language.Effective)})
+}
+
+// since says since when a fact holds, or from which day to come.
+func (s *server) since(r *request, effective string) string {
+	if effective > s.Journal.DayOf(s.Clock()).Date.String() {
+		return r.say("details.from", "Date", r.words.date(effective))
+	}
+	return r.say("details.since", "Date", r.words.date(effective))
 }
 
 // phone writes a Canadian E.164 number as people do, 613-555-0123; others stay as they are.
@@ -123,7 +131,7 @@ func (s *server) seen(r *request, seen *projection.Seen) seenLine {
 		return line
 	}
 	line.Who, line.Why = s.organisation(r.words, &seen.Law), r.words.in(seen.Law.Purpose)
-	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", r.words.list(s.labels(r, seen.Type, seen.Fields)))
+	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", r.words.list(inSentence(s.labels(r, seen.Type, seen.Fields))))
 	switch seen.Law.Basis.Kind {
 	case consent.BasisStatute:
 		line.Basis, line.Law = r.say("seen.statute"), seen.Law.Basis.Reference
@@ -157,6 +165,7 @@ type answer struct {
 	Tone   string // good, waiting, bad or none
 	At     time.Time
 	Note   string
+	Quote  string // the ministry's own words
 }
 
 type receiptView struct {
@@ -195,7 +204,7 @@ func (s *server) receiptPage(r *request) error {
 }
 
 func (s *server) outcome(r *request, change citizen.Change, o *projection.Outcome) answer {
-	a := answer{Name: s.organisation(r.words, &o.Agreement), Fields: s.labels(r, change.Type, o.Fields)}
+	a := answer{Name: s.organisation(r.words, &o.Agreement), Fields: inSentence(s.labels(r, change.Type, o.Fields))}
 	switch {
 	case o.Reason != consent.None:
 		a.Tag, a.Tone, a.Note = r.say("status.not-told"), "none", whyNot(r, &o.Agreement, change.Type, o.Reason)
@@ -209,8 +218,11 @@ func (s *server) outcome(r *request, change citizen.Change, o *projection.Outcom
 		if !o.Given.StatusAt.IsZero() {
 			a.At = o.Given.StatusAt
 		}
-		if o.Given.Status == journal.StatusSent {
+		switch {
+		case o.Given.Status == journal.StatusSent:
 			a.Note = r.say("receipt.no-answer-yet")
+		case o.Refusal != "":
+			a.Note, a.Quote = r.say("receipt.they-wrote"), o.Refusal
 		}
 	}
 	return a

@@ -180,7 +180,7 @@ func (s *server) decisionCard(r *request, eventType string, why *audit.Why) deci
 	fields := s.labels(r, eventType, why.Line.Fields)
 	card := decisionCard{
 		Name: s.organisation(r.words, a), Agreement: a.ID + "@" + strconv.Itoa(a.Version), Shared: why.Reason == consent.None, Fields: fields,
-		Sentence: consent.Explain(a, eventType, why.Reason, fields, r.lang()), Law: a.Basis.Reference,
+		Sentence: consent.Explain(a, eventType, why.Reason, inSentence(fields), r.lang()), Law: a.Basis.Reference,
 	}
 	if why.Grant != 0 {
 		card.Grant = r.words.number(int(why.Grant))

@@ -138,7 +138,7 @@ func (v view) Of(field string) string {
 func (s *server) show(r *request, status int, name string, v view) error {
 	v.Lang, v.Path, v.OtherPath = r.lang(), r.URL.EscapedPath(), otherPath(r.Request)
 	v.Sandbox = s.Journal.Genesis().Mode == journal.ModeSandbox
-	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r.actor)
+	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r.words, r.actor)
 	v.Home = "/" + v.Lang + homeOf(r.role)
 	if !v.SignedIn {
 		v.Home = "/" + v.Lang + "/"

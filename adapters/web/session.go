@@ -55,13 +55,21 @@ func loopback(host string) bool {
 }
 
 // nameOf is the name of the persona who is signed in.
-func (s *server) nameOf(actor journal.Actor) string {
+func (s *server) nameOf(w *words, actor journal.Actor) string {
 	for _, p := range s.Personas {
 		if p.Actor.Role == actor.Role && p.Actor.ID == actor.ID && p.Actor.Citizen == actor.Citizen && p.Actor.Ministry == actor.Ministry {
-			return p.Name
+			return s.personaName(w, &p)
 		}
 	}
 	return ""
+}
+
+// personaName is a ministry's name in the page's language, where it has one; anybody else's own.
+func (s *server) personaName(w *words, p *Persona) string {
+	if name := w.in(s.Ministries[p.Actor.Ministry]); name != "" && p.Role == journal.RoleMinistry {
+		return name
+	}
+	return p.Name
 }
 
 // home sends everybody to their first page.
@@ -97,7 +105,7 @@ func (s *server) chooser(r *request, status int, problems []problem) error {
 		group := personaGroup{Title: r.say(role.key)}
 		for _, p := range s.Personas {
 			if p.Role == role.role {
-				group.Personas = append(group.Personas, personaChoice{ID: p.ID, Name: p.Name, About: r.words.in(p.About)})
+				group.Personas = append(group.Personas, personaChoice{ID: p.ID, Name: s.personaName(r.words, &p), About: r.words.in(p.About)})
 			}
 		}
 		if len(group.Personas) > 0 {

@@ -115,13 +115,13 @@ func TestOfficerAsksWhy(t *testing.T) {
 	number := p.tell(t)
 	p.answers(t, "moh.health-card", "applied")
 	o := p.as(t, "en", "officer")
-	o.get("/en/looks", http.StatusOK).says("Ask who was told, and why", "Reason for your look (required)", "Case number (optional)")
+	o.get("/en/looks", http.StatusOK).says("Ask who was told, and why", "Your reason for looking (required)", "Case number (optional)")
 
 	form := url.Values{"reason": {"You asked who has your new address"}, "case": {"C-88213"}, "receipt": {strings.ToLower(number[:4] + "-" + number[4:8] + " " + number[8:])}}
 	look := o.post("/en/looks", form, http.StatusOK)
 	require.Regexp(t, `^/en/looks/\d+$`, look.path)
 	look.says("Who was told, and why", "You asked who has your new address", "Case C-88213", "Address", number,
-		"Shared with “Health card”, by law: Kind of address, Unit, Street, City or town, Province or territory, Postal code, Country.",
+		"Shared with “Health card”, by law: kind of address, unit, street, city or town, province or territory, postal code, country.",
 		"moh-health-card@1", "Illustration only: health insurance law", "1.0.2", "Applied", "Consent given at position",
 		"Not shared: “Outdoors Card” needs this person’s consent, and there was none.", "Withheld", "December 1, 2026", "Told by web page")
 	require.Equal(t, 1, strings.Count(look.body, `<section class="change">`), "a receipt shows its change alone")
@@ -148,7 +148,7 @@ func TestOfficerWithoutAReasonSeesNothing(t *testing.T) {
 		at   string
 		says string
 	}{
-		"no reason":     {url.Values{"reason": {"  "}, "receipt": {number}}, "reason", "Enter the reason for your look"},
+		"no reason":     {url.Values{"reason": {"  "}, "receipt": {number}}, "reason", "Enter your reason for looking"},
 		"a long reason": {url.Values{"reason": {strings.Repeat("é", 501)}, "receipt": {number}}, "reason", "at most 500 characters"},
 		"a long case":   {url.Values{"reason": {"test"}, "case": {strings.Repeat("1", 65)}, "receipt": {number}}, "case", "at most 64"},
 		"nobody":        {url.Values{"reason": {"test"}}, "receipt", "Enter a receipt number or a person’s reference"},

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -35,7 +37,6 @@ type recipient struct {
 	Why       string // why it is not told; empty where it is
 	Ticked    bool
 	Ministry  string
-	fields    []string // names of what it gets
 	agreement *consent.Agreement
 }
 
@@ -177,8 +178,7 @@ func (s *server) sorted(r *request, change command.Change, preview command.Previ
 			continue
 		}
 		one := s.recipient(r, a)
-		one.fields = s.Journal.FieldNames(change.Type, decision.Fields)
-		one.Fields = s.labels(r, change.Type, one.fields)
+		one.Fields = inSentence(s.labels(r, change.Type, s.Journal.FieldNames(change.Type, decision.Fields)))
 		switch {
 		case decision.Reason != consent.None:
 			one.Why = whyNot(r, a, change.Type, decision.Reason)
@@ -223,6 +223,20 @@ func (s *server) labels(r *request, eventType string, fields []string) []string 
 		if contains(fields, f.Name) {
 			out = append(out, r.words.in(f.Label))
 		}
+	}
+	return out
+}
+
+// inSentence are labels as they stand within a sentence: with a small first letter, but for what is written in capitals.
+func inSentence(labels []string) []string {
+	out := make([]string, len(labels))
+	for i, label := range labels {
+		first, size := utf8.DecodeRuneInString(label)
+		if next, _ := utf8.DecodeRuneInString(label[size:]); unicode.IsUpper(next) {
+			out[i] = label
+			continue
+		}
+		out[i] = string(unicode.ToLower(first)) + label[size:]
 	}
 	return out
 }

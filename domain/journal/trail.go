@@ -23,6 +23,7 @@ import (
 //	a citizen, position                 → an access
 //	s stream, lane, status, to          → from, recorded at: a merged range of answers
 //	x stream, lane, number              → recalled
+//	j stream, lane, number              → position of the ministry's reason for rejecting it
 type Trail struct{ journal *Journal }
 
 // NewTrail returns the view on a journal.
@@ -34,7 +35,7 @@ func (Trail) Name() string { return "trail" }
 // Wants: everything that says what became of a fact. Facts themselves are wanted for their receipt alone.
 func (t Trail) Wants(eventType string) bool {
 	switch eventType {
-	case TypeDisclosed, TypeRedelivered, TypeReceiptsRecorded, TypeAccessed, TypeDecided:
+	case TypeDisclosed, TypeRedelivered, TypeReceiptsRecorded, TypeReceiptRejected, TypeAccessed, TypeDecided:
 		return true
 	}
 	return false
@@ -79,6 +80,8 @@ func (t Trail) Apply(ctx context.Context, tx *ViewTx, entries []Entry) error {
 			}
 		case ReceiptsRecorded:
 			err = t.answered(ctx, tx, e, event)
+		case ReceiptRejected:
+			tx.Put(LaneKey('j', event.Stream, event.Lane, event.Number), binary.BigEndian.AppendUint64(nil, uint64(e.Position)))
 		case Accessed:
 			tx.Put(citizenKey('a', e.Subject, e.Position, 0), []byte{1})
 		}
@@ -150,6 +153,7 @@ type Given struct {
 	Item     DisclosedItem
 	Status   Status
 	StatusAt time.Time // of the answer; zero for sent and recalled
+	Refusal  int64     // position of the reason that came with a rejection; 0 for none
 }
 
 // Given lists what was disclosed of a citizen, oldest first, complete up to the head.
@@ -230,10 +234,22 @@ func (t Trail) status(ctx context.Context, g *Given) error {
 		}
 		if len(rows) == 1 && int64(binary.BigEndian.Uint64(rows[0].Value)) <= g.Number {
 			g.Status, g.StatusAt = s, time.UnixMicro(int64(binary.BigEndian.Uint64(rows[0].Value[8:]))).UTC()
-			return nil
+			return t.refusal(ctx, g)
 		}
 	}
 	return nil
+}
+
+// refusal finds the reason of a rejection.
+func (t Trail) refusal(ctx context.Context, g *Given) error {
+	if g.Status != StatusRejected {
+		return nil
+	}
+	values, err := t.journal.store.Get(ctx, t.Name(), LaneKey('j', g.Stream, g.Lane, g.Number))
+	if err == nil && len(values[0]) == 8 {
+		g.Refusal = int64(binary.BigEndian.Uint64(values[0]))
+	}
+	return err
 }
 
 // Answer is how far one given number of a lane is, complete up to the head, and when its ministry said so (zero for sent and recalled).

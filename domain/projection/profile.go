@@ -76,6 +76,7 @@ type Outcome struct {
 	Fields    []string          // permitted, in bit order
 	Reason    consent.Reason    // None: shared
 	Given     *journal.Given    // where it was given a number; nil: not yet, or withheld
+	Refusal   string            // why the ministry rejected it, in its own words; empty where it gave no reason
 }
 
 // Changes lists what a citizen told, newest first.
@@ -106,8 +107,34 @@ func (p *Projection) Changes(ctx context.Context, id citizen.ID) ([]Told, error)
 			}
 		}
 	}
+	if err := p.refusals(ctx, out); err != nil {
+		return nil, err
+	}
 	slices.Reverse(out)
 	return out, nil
+}
+
+// refusals fills in the ministries' reasons. One whose key was erased stays empty.
+func (p *Projection) refusals(ctx context.Context, told []Told) error {
+	var refused []*Outcome
+	var positions []int64
+	for i := range told {
+		for k := range told[i].Outcomes {
+			if o := &told[i].Outcomes[k]; o.Given != nil && o.Given.Refusal != 0 {
+				refused, positions = append(refused, o), append(positions, o.Given.Refusal)
+			}
+		}
+	}
+	entries, err := p.journal.Read(ctx, positions...)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if reason, ok := entries[i].Event.(journal.ReceiptRejected); ok {
+			refused[i].Refusal = reason.Reason
+		}
+	}
+	return nil
 }
 
 func (p *Projection) outcomes(law *journal.Law, eventType string, position int64, decided journal.Decided, given []journal.Given) []Outcome {
