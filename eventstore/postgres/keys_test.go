@@ -48,6 +48,10 @@ func execKeys(t testing.TB, dsn, sql string) {
 
 func keysStorage(t testing.TB) sealtest.Storage {
 	dsn, schema := keysSchema(t)
+	return keysIn(t, dsn, schema)
+}
+
+func keysIn(t testing.TB, dsn, schema string) sealtest.Storage {
 	return sealtest.Storage{Open: func(req require.TestingT) seal.KeyStore {
 		store, err := postgres.OpenKeys(context.Background(), postgres.KeysConfig{DSN: dsn, Schema: schema})
 		require.NoError(req, err)
@@ -59,6 +63,23 @@ func keysStorage(t testing.TB) sealtest.Storage {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	sealtest.Run(t, func(t *testing.T) sealtest.Storage { return keysStorage(t) })
+}
+
+func TestKeysSurviveKills(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("kills many processes")
+	}
+	dsn, schema := keysSchema(t)
+	sealtest.Crash(t, 50, "TestKeysCrashChild", schema, keysIn(t, dsn, schema))
+}
+
+func TestKeysCrashChild(t *testing.T) {
+	schema := os.Getenv(sealtest.CrashPlace)
+	if schema == "" {
+		t.Skip("the child of TestKeysSurviveKills")
+	}
+	sealtest.CrashChild(t, keysIn(t, keysDSN(t), schema))
 }
 
 func TestKeysOpenedByManyAtOnce(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 )
 
 // keysStorage is a directory of its own, opened as often as asked.
-func keysStorage(t testing.TB) sealtest.Storage {
-	dir := t.TempDir()
+func keysStorage(t testing.TB) sealtest.Storage { return keysIn(t, t.TempDir()) }
+
+func keysIn(t testing.TB, dir string) sealtest.Storage {
 	return sealtest.Storage{Open: func(req require.TestingT) seal.KeyStore {
 		store, err := sqlite.OpenKeys(context.Background(), dir)
 		require.NoError(req, err)
@@ -30,6 +31,53 @@ func keysStorage(t testing.TB) sealtest.Storage {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	sealtest.Run(t, func(t *testing.T) sealtest.Storage { return keysStorage(t) })
+}
+
+func TestKeysSurviveKills(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("kills many processes")
+	}
+	dir := t.TempDir()
+	sealtest.Crash(t, 50, "TestKeysCrashChild", dir, keysIn(t, dir))
+}
+
+func TestKeysCrashChild(t *testing.T) {
+	dir := os.Getenv(sealtest.CrashPlace)
+	if dir == "" {
+		t.Skip("the child of TestKeysSurviveKills")
+	}
+	sealtest.CrashChild(t, keysIn(t, dir))
+}
+
+// What a source calls a resident, and what the resident told, stands nowhere in the key store's files.
+func TestKeysFilesHoldNoPersonalData(t *testing.T) {
+	t.Parallel()
+	const canary = "Canary-Underhill"
+	dir := t.TempDir()
+	store := keysIn(t, dir).Open(t)
+	wrapper, err := sealtest.NewWrapper(1)
+	require.NoError(t, err)
+	keyring, err := seal.NewKeyring(t.Context(), seal.Config{Store: store, Wrapper: wrapper, LogID: uuid.New()})
+	require.NoError(t, err)
+	citizens, err := keyring.Register(t.Context(), "source-"+canary, []string{"ref-" + canary})
+	require.NoError(t, err)
+	e := &eventstore.Event{ID: uuid.New(), Type: "name-changed", Schema: 1, Subject: citizens[0], Class: eventstore.Facts}
+	require.NoError(t, keyring.Seal(t.Context(), e, seal.Plaintext(canary)))
+	pairwise, err := keyring.Pairwise(t.Context(), citizens[0], canary, 1)
+	require.NoError(t, err)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	all := e.Payload
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		require.NoError(t, err)
+		all = append(all, content...)
+	}
+	require.Contains(t, string(all), string(citizens[0][:]), "else nothing was looked at")
+	require.NotContains(t, string(all), canary)
+	require.NotContains(t, string(all), pairwise)
 }
 
 func TestKeysFileIsItsOwnersAlone(t *testing.T) {
