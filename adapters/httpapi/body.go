@@ -79,7 +79,7 @@ func isJSON(h http.Header) bool {
 func (s *server) parseBody(ctx context.Context) (*object, error) {
 	members, p := schemas.ParseObject(bodyFrom(ctx), int(s.MaxBody))
 	if p != nil {
-		return nil, notJSON(p)
+		return nil, notJSON("object", p)
 	}
 	return newObject(members), nil
 }
@@ -90,10 +90,10 @@ func (s *server) parseList(ctx context.Context) ([]any, error) {
 	body := slices.Concat([]byte(open), bodyFrom(ctx), []byte(end))
 	members, p := schemas.ParseObject(body, int(s.MaxBody)+len(open)+len(end))
 	if p != nil {
-		return nil, notJSON(p)
+		return nil, notJSON("array", p)
 	}
 	if len(members) != 1 { // the body closed the array and went on
-		return nil, newProblem(citizen.CodeMalformedJSON)
+		return nil, notJSON("array", &schemas.Problem{Detail: "there is more than one value"})
 	}
 	list, ok := members["list"].([]any)
 	if !ok {
@@ -102,8 +102,11 @@ func (s *server) parseList(ctx context.Context) ([]any, error) {
 	return list, nil
 }
 
-func notJSON(p *schemas.Problem) *problem {
-	return newProblem(citizen.CodeMalformedJSON, schemaProblems("", []schemas.Problem{*p})...)
+// notJSON says what kind of value was wanted and what is wrong with the text; there is no place in it to point at.
+func notJSON(wanted string, p *schemas.Problem) *problem {
+	malformed := newProblem(citizen.CodeMalformedJSON)
+	malformed.Detail = "This is not one well-formed JSON " + wanted + ": " + p.Detail + "."
+	return malformed
 }
 
 // object reads the members of one JSON object and collects everything that is wrong with them. Every member must be asked for by name

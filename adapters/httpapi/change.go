@@ -310,14 +310,15 @@ type personBody struct {
 	Data      map[string]any `json:"data"`
 }
 
-type keyInput struct {
+// Repeatable is the optional Idempotency-Key of a request. It is exported because huma fills in nothing else.
+type Repeatable struct {
 	Key string `header:"Idempotency-Key" format:"uuid" doc:"optional: the command's id, the same for every repeat of this request"`
 }
 
 type registerOutput struct{ Body accepted }
 
 // register is POST /v1/persons. If the process dies between reference and event, the reference leads to nobody, and a repeat goes on with it.
-func (s *server) register(ctx context.Context, in *keyInput) (*registerOutput, error) {
+func (s *server) register(ctx context.Context, in *Repeatable) (*registerOutput, error) {
 	id, err := maybeCommandID(in.Key)
 	if err != nil {
 		return nil, err
@@ -355,12 +356,12 @@ func (s *server) register(ctx context.Context, in *keyInput) (*registerOutput, e
 
 // previewResult is who would be told.
 type previewResult struct {
-	Digest    string         `json:"digest" doc:"send it back as preview"`
-	Decisions []decisionLine `json:"decisions"`
+	Digest    string        `json:"digest" doc:"send it back as preview"`
+	Decisions []verdictLine `json:"decisions"`
 }
 
-// decisionLine is one agreement's line under a change.
-type decisionLine struct {
+// verdictLine is one agreement's line under a change.
+type verdictLine struct {
 	Agreement string   `json:"agreement" example:"moh-health-card"`
 	Version   int      `json:"version" example:"1"`
 	Stream    string   `json:"stream" example:"moh.health-card"`
@@ -377,7 +378,7 @@ type bilingue struct {
 }
 
 func (s *server) previewResult(ctx context.Context, eventType string, p command.Preview) (*previewResult, error) {
-	out := &previewResult{Digest: p.Digest, Decisions: make([]decisionLine, len(p.Decisions))}
+	out := &previewResult{Digest: p.Digest, Decisions: make([]verdictLine, len(p.Decisions))}
 	law, err := s.Journal.FreshLaw(ctx)
 	if err != nil {
 		return nil, err
@@ -393,8 +394,8 @@ func (s *server) previewResult(ctx context.Context, eventType string, p command.
 }
 
 // decided is a decision's line. stream is the agreement's, also where its version has ended.
-func decided(a *consent.Agreement, stream string, fields []string, reason consent.Reason) decisionLine {
-	line := decisionLine{
+func decided(a *consent.Agreement, stream string, fields []string, reason consent.Reason) verdictLine {
+	line := verdictLine{
 		Agreement: a.ID, Version: a.Version, Stream: stream, Ministry: a.Ministry, Title: bilingue(a.Title), Result: "withheld", Fields: []string{},
 		Reason: reason.String(),
 	}

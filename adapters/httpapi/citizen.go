@@ -216,7 +216,7 @@ type receiptBody struct {
 }
 
 type outcomeLine struct {
-	decisionLine
+	verdictLine
 	Status   string     `json:"status,omitempty" enum:"sent,received,applied,rejected,recalled" doc:"once it was given to the ministry"`
 	GivenAt  *time.Time `json:"given_at,omitempty"`
 	StatusAt *time.Time `json:"status_at,omitempty" doc:"of the ministry's answer"`
@@ -238,7 +238,7 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	}}
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
-		line := outcomeLine{decisionLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
+		line := outcomeLine{verdictLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
 		if o.Given != nil {
 			line.GivenAt = &o.Given.At
 			line.Status, line.StatusAt = statusOf(o.Given)

@@ -35,7 +35,7 @@ func (s *server) consentRoutes() {
 }
 
 type agreementInput struct {
-	keyInput
+	Repeatable
 	Agreement string `path:"agreement" doc:"an agreement's id" example:"library-membership"`
 }
 
@@ -98,7 +98,7 @@ func (s *server) withdraw(ctx context.Context, in *agreementInput) (*positionOut
 }
 
 type ministryInput struct {
-	keyInput
+	Repeatable
 	Ministry string `path:"ministry" doc:"a ministry's id" example:"moh"`
 }
 

@@ -69,7 +69,7 @@ func (s *server) streams(ctx context.Context, _ *struct{}) (*streamsOutput, erro
 }
 
 type receiptsInput struct {
-	keyInput
+	Repeatable
 	Stream string `path:"stream" doc:"a stream's name" example:"moh.health-card"`
 }
 

@@ -52,6 +52,11 @@ func (s *server) marshalDocument() ([]byte, error) {
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} { // huma's own errors, which no route has
 		delete(api.Components.Schemas.Map(), unused)
 	}
+	for _, schema := range api.Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			property.Nullable = false // huma lets every list be null; ours are empty
+		}
+	}
 	return json.MarshalIndent(api, "", "  ")
 }
 
