@@ -28,7 +28,7 @@ const crashBatch = 20
 func Crash(t *testing.T, kills int, child, place string, s Storage) {
 	acknowledged := map[seal.KeyID]string{}
 	for kill := range kills {
-		command := exec.Command(os.Args[0], "-test.run=^"+child+"$", "-test.v") // #nosec G204 -- this very program
+		command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+child+"$", "-test.v") // #nosec G204 G702 -- this very program
 		command.Env = append(os.Environ(), CrashPlace+"="+place)
 		out, err := command.StdoutPipe()
 		require.NoError(t, err)
