@@ -107,6 +107,10 @@ func (c *cli) benchTellWith(ctx context.Context, b benchConfig, name string, sta
 	if err != nil {
 		return err
 	}
+	law, err := h.journal.FreshLaw(ctx)
+	if err != nil {
+		return err
+	}
 	for _, callers := range b.writers {
 		var ours, bare []storebench.Measure
 		for range b.rounds {
@@ -115,7 +119,7 @@ func (c *cli) benchTellWith(ctx context.Context, b benchConfig, name string, sta
 				return err
 			}
 			ours = append(ours, m)
-			if m, err = storebench.Write(ctx, callers, b.round, storebench.NewTells(h.store, callers, 2000, 0).Call); err != nil {
+			if m, err = storebench.Write(ctx, callers, b.round, storebench.NewTells(h.store, callers, 2000, 0).UnderLaw(law.Version).Call); err != nil {
 				return err
 			}
 			bare = append(bare, m)

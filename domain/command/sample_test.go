@@ -27,7 +27,7 @@ type bundle struct {
 	audit    *audit.Audit
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	j := journaltest.New(t, journaltest.Options{})
 	return &bundle{journal: j, command: command.New(j), delivery: delivery.New(j), audit: audit.New(j)}
@@ -35,7 +35,7 @@ func setup(t *testing.T) *bundle {
 
 var operator = journal.Actor{Kind: journal.ActorOperator, Role: journal.RoleOperator, ID: "test"}
 
-func (b *bundle) load(t *testing.T) {
+func (b *bundle) load(t testing.TB) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/agreements/*.yaml")
 	require.NoError(t, err)

@@ -46,6 +46,7 @@ type writer struct {
 	citizens []citizen
 	next     int
 	random   *rand.Rand
+	law      int32 // the agreements' version
 	noise    []byte
 }
 
@@ -60,11 +61,19 @@ func NewTells(log eventstore.Log, writers, citizens int, stale float64) *Tells {
 	for i := range t.writers {
 		w := &t.writers[i]
 		w.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // a load, no secret
-		w.noise = Noise(64 << 10)
+		w.noise, w.law = Noise(64<<10), 1
 		w.citizens = make([]citizen, citizens)
 		for n := range w.citizens {
 			w.citizens[n].aggregate = eventstore.Aggregate{Category: eventstore.Citizen, ID: w.uuid()}
 		}
+	}
+	return t
+}
+
+// UnderLaw lets the appends expect another version of the agreements than Begin's, and returns t.
+func (t *Tells) UnderLaw(version int32) *Tells {
+	for i := range t.writers {
+		t.writers[i].law = version
 	}
 	return t
 }
@@ -102,7 +111,7 @@ func (w *writer) tell(citizen eventstore.Aggregate, version int32) eventstore.Ap
 	key := change.ID
 	return eventstore.Append{
 		Command: eventstore.Command{Key: sha256.Sum256(key[:]), Body: change.Commitment},
-		Expect:  []eventstore.Expect{{Aggregate: citizen, Version: version}, {Aggregate: agreements, Version: 1}},
+		Expect:  []eventstore.Expect{{Aggregate: citizen, Version: version}, {Aggregate: agreements, Version: w.law}},
 		Events:  []eventstore.Event{change, decided},
 	}
 }
