@@ -124,32 +124,43 @@ func runAndKill(t *testing.T, topic, state string) (acknowledged, tail int64) {
 func TestRandomFaultsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	b := setupWith(t, Config{RequestTimeout: 150 * time.Millisecond})
+	began, failed := time.Now(), false
 	rapid.Check(t, func(rt *rapid.T) {
-		topic := topicName(t)
-		require.NoError(rt, b.EnsureTopic(deadline(t), topic, 1))
-		l := b.Lane(topic, 0, &memoryState{shared: &stored{}})
-		b.faults.once(rapid.SliceOfN(rapid.SampledFrom([]fault{pass, dropRequest, dropAnswer, hold, swallow}), 0, 12).Draw(rt, "faults")...)
-		sizes := rapid.SliceOfN(rapid.Int64Range(1, 40), 1, 8).Draw(rt, "sizes")
-		patience := rapid.SampledFrom([]time.Duration{30 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second})
-		var total, tail int64
-		for _, n := range sizes {
-			total += n
-			for tail < total {
-				ctx, cancel := context.WithTimeout(t.Context(), patience.Draw(rt, "patience"))
-				if last, err := l.TakeOver(ctx); err == nil && l.Send(ctx, events(last.Number+1, total)) == nil {
-					tail = total
-				}
-				cancel()
-				if b.faults.holding() > 0 && rapid.Bool().Draw(rt, "release") {
-					_ = b.faults.release()
-				}
+		if time.Since(began) > 15*time.Second && !failed {
+			return // enough; but once it has failed, let rapid look for the smallest case
+		}
+		failed = true
+		b.surviveFaults(t, rt)
+		failed = false
+	})
+}
+
+// surviveFaults sends a few batches through drawn faults, as the hub does: take over, send on from the tail, and again if it fails.
+func (b *bundle) surviveFaults(t *testing.T, rt *rapid.T) {
+	topic := topicName(t)
+	require.NoError(rt, b.EnsureTopic(deadline(t), topic, 1))
+	l := b.Lane(topic, 0, &memoryState{shared: &stored{}})
+	b.faults.once(rapid.SliceOfN(rapid.SampledFrom([]fault{pass, dropRequest, dropAnswer, hold, swallow}), 0, 12).Draw(rt, "faults")...)
+	sizes := rapid.SliceOfN(rapid.Int64Range(1, 40), 1, 8).Draw(rt, "sizes")
+	patience := rapid.SampledFrom([]time.Duration{30 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second})
+	var total, tail int64
+	for _, n := range sizes {
+		total += n
+		for tail < total {
+			ctx, cancel := context.WithTimeout(t.Context(), patience.Draw(rt, "patience"))
+			if last, err := l.TakeOver(ctx); err == nil && l.Send(ctx, events(last.Number+1, total)) == nil {
+				tail = total
+			}
+			cancel()
+			if b.faults.holding() > 0 && rapid.Bool().Draw(rt, "release") {
+				_ = b.faults.release()
 			}
 		}
-		for b.faults.holding() > 0 {
-			_ = b.faults.release()
-		}
-		require.Equal(rt, upTo(total), numbers(t, topic, 0))
-	})
+	}
+	for b.faults.holding() > 0 {
+		_ = b.faults.release()
+	}
+	require.Equal(rt, upTo(total), numbers(t, topic, 0))
 }
 
 // Debian's kcat reads what the lane writes: an independent consumer, which checks the batches' checksums.

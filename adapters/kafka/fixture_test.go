@@ -52,7 +52,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	return setupWith(t, Config{RequestTimeout: 400 * time.Millisecond})
+	return setupWith(t, Config{RequestTimeout: time.Second})
 }
 
 func setupWith(t testing.TB, config Config) *bundle {

@@ -14,6 +14,7 @@ import (
 type Sender struct {
 	client *Client
 	lane   *Lane
+	state  *viewState
 	topic  string
 	lanes  int
 }
@@ -27,7 +28,7 @@ func Topic(stream string) string { return "tellonce." + stream }
 func (c *Client) NewSender(views eventstore.Views, stream string, lane, lanes int) *Sender {
 	topic := Topic(stream)
 	state := &viewState{views: views, view: fmt.Sprintf("kafka/%s/%d", topic, lane)}
-	return &Sender{client: c, lane: c.Lane(topic, lane, state), topic: topic, lanes: lanes}
+	return &Sender{client: c, lane: c.Lane(topic, lane, state), state: state, topic: topic, lanes: lanes}
 }
 
 // TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor there.
@@ -36,8 +37,15 @@ func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 		return "", fatal(err)
 	}
 	tail, err := s.lane.TakeOver(ctx)
+	if err == nil && s.state.fresh && tail.Cursor != "" {
+		return "", fmt.Errorf("%w: %w: %s", delivery.ErrFatal, errForeign, s.topic)
+	}
 	return tail.Cursor, fatal(err)
 }
+
+// errForeign refuses a topic with events of another log: their cursors look like ours, and ours would be taken for sent. A lane saves
+// its producer before it sends, so a topic that holds events of a lane without a producer is somebody else's.
+var errForeign = errors.New("kafka: the topic holds another log's events; delete it, or use another cluster for this log")
 
 // Send returns nil only when the broker has acknowledged every message.
 func (s *Sender) Send(ctx context.Context, messages []delivery.Message) error {
@@ -82,6 +90,8 @@ type viewState struct {
 	views   eventstore.Views
 	view    string
 	changes int64
+	fresh   bool // this lane had no producer when it was first loaded
+	loaded  bool
 }
 
 var _ StateStore = (*viewState)(nil)
@@ -93,10 +103,17 @@ func (s *viewState) Load(ctx context.Context) (State, bool, error) {
 		return State{}, false, err
 	}
 	values, err := s.views.Get(ctx, s.view, []byte("producer"))
-	if err != nil || len(values[0]) != 10 {
+	if err != nil {
 		return State{}, false, err
 	}
+	found := len(values[0]) == 10
+	if !s.loaded {
+		s.loaded, s.fresh = true, !found
+	}
 	s.changes = changes
+	if !found {
+		return State{}, false, nil
+	}
 	return State{
 		ProducerID: int64(binary.BigEndian.Uint64(values[0])), //nolint:gosec // written below from an int64
 		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])),

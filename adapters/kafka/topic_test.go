@@ -72,6 +72,7 @@ func TestEnsureTopicWithoutABrokerEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	c := open(t, Config{Brokers: []string{"127.0.0.1:1"}})
 	require.ErrorContains(t, c.EnsureTopic(soon(t), "test."+rand.Text(), 1), "refused")
+	require.False(t, c.refreshed.IsZero(), "the brokers may be elsewhere by now: the metadata were asked for again")
 }
 
 func TestOpenRefusesWhatCantWork(t *testing.T) {
