@@ -62,7 +62,7 @@ func TestResidentChangesAnAddressInEnglish(t *testing.T) {
 	check := b.post("/en/address/home/who", url.Values{"agree": {"library-membership"}}, http.StatusOK)
 	require.Equal(t, "/en/address/home/check", check.path)
 	check.says("Check your answers before we tell anyone", "102-12 rue de l’Église", "Sault Ste. Marie ON\u00a0\u00a0P6A\u00a01B2",
-		"was 88 Elm St, Sudbury ON", "December 1, 2026", "Public library You agreed.", "Outdoors Card You did not agree.", "Student aid (OSAP) They only need your mailing address.",
+		"was 88 Elm St, Sudbury ON", "December 1, 2026", "Public library You agreed.", "Outdoors Card You have not agreed to this.", "Student aid (OSAP) They only need your mailing address.",
 		"Confirm and tell 4 organizations")
 	require.Equal(t, 1, p.changes(t, p.zoe), "nothing is told before the confirmation")
 
@@ -70,7 +70,7 @@ func TestResidentChangesAnAddressInEnglish(t *testing.T) {
 	require.Regexp(t, "^/en/receipts/[0-9A-Z]{12}$", receipt.path)
 	receipt.says("We have your new address", receipt.path[len("/en/receipts/"):], "You told us on November 25, 2026, 14:05.",
 		"It starts on December 1, 2026.", "Ministry of Health (Health card) They get:", "On its way", "Public library",
-		"Outdoors Card You did not agree. Not shared")
+		"Outdoors Card You have not agreed to this. Not shared")
 	require.Equal(t, 2, p.changes(t, p.zoe))
 
 	p.answers(t, "moh.health-card", delivery.Applied)
@@ -103,7 +103,7 @@ func TestResidentChangesAnAddressInFrench(t *testing.T) {
 		"Informer\u00a0: Bibliothèque publique", "Reçoit\u00a0: unité, rue, ville, code postal.", "Vous ne faites pas partie de sa clientèle.")
 	check := b.post("/fr/address/home/who", nil, http.StatusOK)
 	check.says("Sault Ste. Marie (Ontario)\u00a0\u00a0P6A\u00a01B2", "auparavant\u00a0: 88 Elm St", "le 1er décembre 2026", "Confirmer et informer 3\u00a0organismes",
-		"Bibliothèque publique Vous n’avez pas accepté.")
+		"Bibliothèque publique Vous n’avez pas donné votre accord.")
 	receipt := b.post("/fr/address/home/check", check.hidden(), http.StatusOK)
 	receipt.says("Nous avons votre nouvelle adresse", "Vous nous l’avez dit le 25 novembre 2026, 14\u00a0h\u00a005.", "En route",
 		"Ministère de la Santé (Carte Santé)", "Non communiqué")

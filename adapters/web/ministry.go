@@ -166,6 +166,9 @@ func (s *server) listEvents(r *request, v *laneView, lane delivery.LaneStatus, m
 		}
 		e := s.eventLine(r.words, m)
 		e.Tag, e.Tone = r.say(statusKeys[status]), statusTones[status]
+		if status == journal.StatusSent {
+			e.Tag = r.say("lane.unanswered")
+		}
 		e.Open = status == journal.StatusSent || status == journal.StatusReceived
 		v.Open = v.Open || e.Open
 		v.Events = append(v.Events, e)

@@ -30,7 +30,7 @@ func TestMinistrySeesItsStreamFill(t *testing.T) {
 	lane.says("Stream moh.health-card", "Last number given: 0.", "No event has been read yet.")
 
 	// The address of the import waits; then the resident's own.
-	m.post("/en/streams/moh.health-card/0", url.Values{"do": {"read"}}, http.StatusOK).says("1 new event was read.", "Last number given: 1.", "1.0.1", "Sent")
+	m.post("/en/streams/moh.health-card/0", url.Values{"do": {"read"}}, http.StatusOK).says("1 new event was read.", "Last number given: 1.", "1.0.1", "Not answered yet")
 	p.tell(t)
 	read := m.post("/en/streams/moh.health-card/0", url.Values{"do": {"read"}}, http.StatusOK)
 	read.says("1 new event was read.", "Last number given: 2.", "1.0.2 Address", "November 25, 2026, 14:05", "December 1, 2026", "v1.", "…", "102",
@@ -39,7 +39,7 @@ func TestMinistrySeesItsStreamFill(t *testing.T) {
 	m.post("/en/streams/moh.health-card/0", url.Values{"do": {"read"}}, http.StatusOK).says("There are no new events.")
 
 	m.post("/en/streams/moh.health-card/0", url.Values{"do": {"apply"}, "from": {"1.0.2"}, "to": {"1.0.2"}}, http.StatusOK).
-		says("1 event is marked as applied.", "Applied", "Sent")
+		says("1 event is marked as applied.", "Applied", "Not answered yet")
 	all := m.post("/en/streams/moh.health-card/0", url.Values{"do": {"apply"}, "from": {"1.0.1"}, "to": {"1.0.2"}}, http.StatusOK)
 	all.says("2 events are marked as applied.").saysNot("Mark as applied", "Mark all")
 	p.as(t, "fr", "moh").get("/fr/streams/moh.health-card/0", http.StatusOK).says("Flux moh.health-card", "Carte Santé", "Dernier numéro attribué\u00a0: 2.",
