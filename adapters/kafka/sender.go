@@ -37,14 +37,17 @@ func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 		return "", fatal(err)
 	}
 	tail, err := s.lane.TakeOver(ctx)
-	if err == nil && s.state.fresh && tail.Cursor != "" {
+	if err != nil {
+		return "", fatal(err)
+	}
+	if !s.state.claimed && tail.Cursor != "" {
 		return "", fmt.Errorf("%w: %w: %s", delivery.ErrFatal, errForeign, s.topic)
 	}
-	return tail.Cursor, fatal(err)
+	return tail.Cursor, s.state.claim(ctx)
 }
 
-// errForeign refuses a topic with events of another log: their cursors look like ours, and ours would be taken for sent. A lane saves
-// its producer before it sends, so a topic that holds events of a lane without a producer is somebody else's.
+// errForeign refuses a topic with events of another log: their cursors look like ours, and ours would be taken for sent. A lane claims
+// its partition, empty, before it sends: what holds events and isn't claimed is somebody else's.
 var errForeign = errors.New("kafka: the topic holds another log's events; delete it, or use another cluster for this log")
 
 // Send returns nil only when the broker has acknowledged every message.
@@ -90,11 +93,14 @@ type viewState struct {
 	views   eventstore.Views
 	view    string
 	changes int64
-	fresh   bool // this lane had no producer when it was first loaded
-	loaded  bool
+	state   State
+	claimed bool // the partition was found empty by this log's first sender
 }
 
 var _ StateStore = (*viewState)(nil)
+
+// stateBytes is a stored row: producer id, epoch, claimed.
+const stateBytes = 11
 
 // Load reads the state.
 func (s *viewState) Load(ctx context.Context) (State, bool, error) {
@@ -106,24 +112,40 @@ func (s *viewState) Load(ctx context.Context) (State, bool, error) {
 	if err != nil {
 		return State{}, false, err
 	}
-	found := len(values[0]) == 10
-	if !s.loaded {
-		s.loaded, s.fresh = true, !found
-	}
-	s.changes = changes
-	if !found {
+	s.changes, s.state, s.claimed = changes, State{}, false
+	if len(values[0]) != stateBytes {
 		return State{}, false, nil
 	}
-	return State{
-		ProducerID: int64(binary.BigEndian.Uint64(values[0])), //nolint:gosec // written below from an int64
+	s.state = State{
+		ProducerID: int64(binary.BigEndian.Uint64(values[0])),
 		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])),
-	}, true, nil
+	}
+	s.claimed = values[0][10] == 1
+	return s.state, true, nil
 }
 
 // Save writes the state, unless someone else did since Load.
 func (s *viewState) Save(ctx context.Context, next State) error {
-	value := binary.BigEndian.AppendUint64(nil, uint64(next.ProducerID))
-	value = binary.BigEndian.AppendUint16(value, uint16(next.Epoch))
+	s.state = next
+	return s.write(ctx)
+}
+
+// claim notes that the partition is this log's. If the process dies before, nothing was sent yet, and the next one looks again.
+func (s *viewState) claim(ctx context.Context) error {
+	if s.claimed {
+		return nil
+	}
+	s.claimed = true
+	return s.write(ctx)
+}
+
+func (s *viewState) write(ctx context.Context) error {
+	value := binary.BigEndian.AppendUint64(nil, uint64(s.state.ProducerID))
+	value = binary.BigEndian.AppendUint16(value, uint16(s.state.Epoch))
+	value = append(value, 0)
+	if s.claimed {
+		value[10] = 1
+	}
 	row := eventstore.Row{View: s.view, Key: []byte("producer"), Value: value}
 	if err := s.views.Commit(ctx, s.view, s.changes, s.changes+1, []eventstore.Row{row}); err != nil {
 		return err
