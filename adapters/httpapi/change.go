@@ -357,11 +357,11 @@ func (s *server) register(ctx context.Context, in *Repeatable) (*registerOutput,
 // previewResult is who would be told.
 type previewResult struct {
 	Digest    string        `json:"digest" doc:"send it back as preview"`
-	Decisions []verdictLine `json:"decisions"`
+	Decisions []VerdictLine `json:"decisions"`
 }
 
-// verdictLine is one agreement's line under a change.
-type verdictLine struct {
+// VerdictLine is one agreement's line under a change. It is exported because huma describes no embedded members else.
+type VerdictLine struct {
 	Agreement string   `json:"agreement" example:"moh-health-card"`
 	Version   int      `json:"version" example:"1"`
 	Stream    string   `json:"stream" example:"moh.health-card"`
@@ -378,7 +378,7 @@ type bilingue struct {
 }
 
 func (s *server) previewResult(ctx context.Context, eventType string, p command.Preview) (*previewResult, error) {
-	out := &previewResult{Digest: p.Digest, Decisions: make([]verdictLine, len(p.Decisions))}
+	out := &previewResult{Digest: p.Digest, Decisions: make([]VerdictLine, len(p.Decisions))}
 	law, err := s.Journal.FreshLaw(ctx)
 	if err != nil {
 		return nil, err
@@ -394,8 +394,8 @@ func (s *server) previewResult(ctx context.Context, eventType string, p command.
 }
 
 // decided is a decision's line. stream is the agreement's, also where its version has ended.
-func decided(a *consent.Agreement, stream string, fields []string, reason consent.Reason) verdictLine {
-	line := verdictLine{
+func decided(a *consent.Agreement, stream string, fields []string, reason consent.Reason) VerdictLine {
+	line := VerdictLine{
 		Agreement: a.ID, Version: a.Version, Stream: stream, Ministry: a.Ministry, Title: bilingue(a.Title), Result: "withheld", Fields: []string{},
 		Reason: reason.String(),
 	}

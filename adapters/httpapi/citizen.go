@@ -212,11 +212,12 @@ type receiptBody struct {
 	Effective  string         `json:"effective" format:"date"`
 	Data       map[string]any `json:"data"`
 	Assurance  string         `json:"assurance" enum:"asserted,verified"`
-	Decisions  []outcomeLine  `json:"decisions" doc:"one for each agreement that names the type"`
+	Decisions  []OutcomeLine  `json:"decisions" doc:"one for each agreement that names the type"`
 }
 
-type outcomeLine struct {
-	verdictLine
+// OutcomeLine is one agreement's line under a change that was told. Exported as VerdictLine is.
+type OutcomeLine struct {
+	VerdictLine
 	Status   string     `json:"status,omitempty" enum:"sent,received,applied,rejected,recalled" doc:"once it was given to the ministry"`
 	GivenAt  *time.Time `json:"given_at,omitempty"`
 	StatusAt *time.Time `json:"status_at,omitempty" doc:"of the ministry's answer"`
@@ -234,11 +235,11 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	}
 	out := &receiptOutput{Body: receiptBody{
 		Receipt: t.Receipt, Position: t.Position, RecordedAt: t.RecordedAt, Type: t.Change.Type, Effective: t.Change.Effective, Data: t.Change.Data,
-		Assurance: t.Assurance, Decisions: make([]outcomeLine, len(t.Outcomes)),
+		Assurance: t.Assurance, Decisions: make([]OutcomeLine, len(t.Outcomes)),
 	}}
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
-		line := outcomeLine{verdictLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
+		line := OutcomeLine{VerdictLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
 		if o.Given != nil {
 			line.GivenAt = &o.Given.At
 			line.Status, line.StatusAt = statusOf(o.Given)

@@ -21,7 +21,6 @@ const (
 	maxPage      = 10_000
 	defaultPage  = 1000
 	maxWait      = 30 * time.Second
-	heartbeat    = 15 * time.Second
 	maxLive      = time.Hour // a live feed ends then, so that its token is looked at again
 	batchType    = "application/cloudevents-batch+json"
 	eventStream  = "text/event-stream"
@@ -240,7 +239,7 @@ func (s *server) live(ctx context.Context, w http.ResponseWriter, f feedRequest)
 		if n := len(page.Messages); n > 0 {
 			f.after = page.Messages[n-1].Cursor.Number
 		}
-		if page, err = s.Delivery.Next(ctx, f.stream, f.lane, f.after, f.limit, heartbeat); err != nil {
+		if page, err = s.Delivery.Next(ctx, f.stream, f.lane, f.after, f.limit, s.Heartbeat); err != nil {
 			if ctx.Err() == nil {
 				s.Logger.ErrorContext(ctx, "a live feed ended", "stream", f.stream, "lane", f.lane, "error", err)
 			}

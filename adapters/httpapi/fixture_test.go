@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,8 +56,8 @@ type bundle struct {
 
 // options change what setup makes.
 type options struct {
-	journal journaltest.Options
-	maxBody int64
+	journal   journaltest.Options
+	heartbeat time.Duration
 }
 
 func setup(t *testing.T) *bundle { return setupWith(t, options{}) }
@@ -73,7 +74,7 @@ func setupWith(t *testing.T, o options) *bundle {
 	b.loadAgreements()
 	api, err := httpapi.New(httpapi.Config{
 		Journal: j, Command: command.New(j), Delivery: b.delivery, Projection: projection.New(j), Audit: audit.New(j),
-		Logger: slog.New(slog.NewJSONHandler(b.logs, nil)), Registerer: b.metrics, Drain: drain, MaxBody: o.maxBody,
+		Logger: slog.New(slog.NewJSONHandler(b.logs, nil)), Registerer: b.metrics, Drain: drain, Heartbeat: o.heartbeat,
 	})
 	require.NoError(t, err)
 	b.handler = b.signedIn(api)

@@ -21,7 +21,7 @@ func (s *server) ministryRoutes() {
 	register(s, route{
 		method: http.MethodPost, path: "/v1/streams/{stream}/receipts", id: "receipts", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
 		summary: "Say what became of events", description: "Ranges of cursors, ends included; all are recorded, or none. `reason` belongs to a rejection.",
-		body: []delivery.Receipt{}, bodyExample: receiptsExample,
+		body: []receiptLine{}, bodyExample: receiptsExample,
 		codes: []string{codeUnknownStream, codeOthersStream, codeReceipt, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome},
 	}, s.receipts)
 }
@@ -66,6 +66,15 @@ func (s *server) streams(ctx context.Context, _ *struct{}) (*streamsOutput, erro
 		last.Lanes = append(last.Lanes, line)
 	}
 	return out, nil
+}
+
+// receiptLine is one item of the body of receipts, for the document; readReceipts reads it.
+type receiptLine struct {
+	_      struct{} `additionalProperties:"false"`
+	From   string   `json:"from" example:"1.0.1" doc:"cursor of the first event"`
+	To     string   `json:"to" example:"1.0.40" doc:"cursor of the last event, of the same lane"`
+	Status string   `json:"status" enum:"received,applied,rejected"`
+	Reason string   `json:"reason,omitempty" maxLength:"500" doc:"of a rejection"`
 }
 
 type receiptsInput struct {

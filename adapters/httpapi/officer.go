@@ -84,7 +84,7 @@ type changeLine struct {
 }
 
 type whyLine struct {
-	outcomeLine
+	OutcomeLine
 	Purpose bilingue `json:"purpose"`
 	Basis   string   `json:"basis" enum:"consent,statute"`
 	Law     string   `json:"law,omitempty" doc:"the statute"`
@@ -192,7 +192,7 @@ func (s *server) timeline(ctx context.Context, session *audit.Session, from int6
 
 func (s *server) why(eventType string, w *audit.Why) whyLine {
 	a := &w.Agreement
-	line := whyLine{outcomeLine: outcomeLine{verdictLine: decided(a, w.Line.Stream, w.Line.Fields, w.Reason)}, Purpose: bilingue(a.Purpose), Basis: a.Basis.Kind, Law: a.Basis.Reference}
+	line := whyLine{OutcomeLine: OutcomeLine{VerdictLine: decided(a, w.Line.Stream, w.Line.Fields, w.Reason)}, Purpose: bilingue(a.Purpose), Basis: a.Basis.Kind, Law: a.Basis.Reference}
 	line.Explain.EN = consent.Explain(a, eventType, w.Reason, s.labels(eventType, w.Line.Fields, "en"), "en")
 	line.Explain.FR = consent.Explain(a, eventType, w.Reason, s.labels(eventType, w.Line.Fields, "fr"), "fr")
 	if w.Given != nil {

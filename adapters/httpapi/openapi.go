@@ -214,6 +214,8 @@ var (
 	}
 	agreementsExample = example{"agreements": []any{example{
 		"id": "library-membership", "version": 1, "ministry": "library", "stream": "library.membership", "title": example{"en": "Public library", "fr": "Bibliothèque publique"},
-		"basis": example{"kind": "consent"}, "population": "all", "shares": []any{example{"event": "address-changed", "fields": []any{"street", "city"}}},
+		"purpose": example{"en": "Keep your library membership current", "fr": "Tenir à jour votre abonnement"}, "basis": example{"kind": "consent"},
+		"population": "all", "client_reference": false, "shares": []any{example{"event": "address-changed", "fields": []any{"street", "city"}, "when": example{"min_age": 12}}},
+		"valid": example{"from": "2026-01-01"}, "lanes": 1, "deliver": "told", "snapshot": true, "receives_protected": false, "on_leaving": "nothing",
 	}}}
 )

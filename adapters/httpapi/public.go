@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +25,7 @@ func (s *server) publicRoutes() error {
 		{Name: "type", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "address-changed"},
 		{Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "1"},
 	}, map[string]*huma.MediaType{schemaType: {Schema: &huma.Schema{Type: "object"}}}, s.eventSchema)
+	s.api.OpenAPI().Components.Schemas.Map()["AgreementsOutputBody"].Properties["agreements"].Items = s.schema(reflect.TypeFor[agreementBody]())
 	s.describeChanges()
 	document, err := s.marshalDocument()
 	if err != nil {
@@ -47,6 +49,42 @@ type agreementsOutput struct {
 	Body struct {
 		Agreements []json.RawMessage `json:"agreements"`
 	}
+}
+
+// agreementBody is an agreement's document (schemas.MarshalDocument), for the document of the API.
+type agreementBody struct {
+	ID                string       `json:"id" example:"library-membership"`
+	Version           int          `json:"version" example:"1"`
+	Ministry          string       `json:"ministry" example:"library"`
+	Stream            string       `json:"stream" example:"library.membership"`
+	Title             bilingue     `json:"title"`
+	Purpose           bilingue     `json:"purpose"`
+	Basis             basisBody    `json:"basis"`
+	Population        string       `json:"population" enum:"all,linked" doc:"linked: the ministry's clients only"`
+	ClientReference   bool         `json:"client_reference" doc:"the ministry's own reference of the person travels along"`
+	Shares            []shareBody  `json:"shares"`
+	Valid             validityBody `json:"valid"`
+	Lanes             int          `json:"lanes"`
+	Deliver           string       `json:"deliver" enum:"told,effective"`
+	Snapshot          bool         `json:"snapshot"`
+	ReceivesProtected bool         `json:"receives_protected"`
+	OnLeaving         string       `json:"on_leaving" enum:"nothing,left-scope"`
+}
+
+type basisBody struct {
+	Kind      string `json:"kind" enum:"consent,statute"`
+	Reference string `json:"reference,omitempty" doc:"the statute"`
+}
+
+type shareBody struct {
+	Event  string         `json:"event" example:"address-changed"`
+	Fields []string       `json:"fields"`
+	When   map[string]any `json:"when,omitempty" doc:"conditions, all of which must hold: min_age, max_age, address_kind, province"`
+}
+
+type validityBody struct {
+	From  string `json:"from,omitempty" format:"date"`
+	Until string `json:"until,omitempty" format:"date" doc:"included"`
 }
 
 // agreements is GET /v1/agreements.

@@ -35,6 +35,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Drain ends when the hub begins to stop: waiting reads and live feeds then end at once. Nil: never.
 	Drain context.Context
+	// Heartbeat is how often a live feed says that it is alive; 0: every 15 s.
+	Heartbeat time.Duration
 	// MaxBody is the most bytes a request's body may have; 0: 65,536.
 	MaxBody int64
 }
@@ -53,6 +55,9 @@ type server struct {
 func New(c Config) (http.Handler, error) {
 	if c.Drain == nil {
 		c.Drain = context.Background()
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 15 * time.Second
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = schemas.MaxLine
