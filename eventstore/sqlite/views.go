@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	sqlGet                  = `SELECT value FROM views WHERE view = ? AND key = ?`
-	sqlScan                 = `SELECT key, value FROM views WHERE view = ? AND key >= ? ORDER BY key LIMIT ?`
-	sqlScanTo               = `SELECT key, value FROM views WHERE view = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?`
-	sqlScanReverse          = `SELECT key, value FROM views WHERE view = ? AND key >= ? ORDER BY key DESC LIMIT ?`
-	sqlScanToReverse        = `SELECT key, value FROM views WHERE view = ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?`
-	sqlCheckpoint           = `SELECT position FROM checkpoints WHERE view = ?`
-	sqlSetCheckpoint        = `INSERT INTO checkpoints (view, position) VALUES (?, ?) ON CONFLICT (view) DO UPDATE SET position = excluded.position`
+	sqlGet           = `SELECT value FROM views WHERE view = ? AND key = ?`
+	sqlScan          = `SELECT key, value FROM views WHERE view = ? AND key >= ? ORDER BY key LIMIT ?`
+	sqlScanTo        = `SELECT key, value FROM views WHERE view = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?`
+	sqlScanReverse   = `SELECT key, value FROM views WHERE view = ? AND key >= ? ORDER BY key DESC LIMIT ?`
+	sqlScanToReverse = `SELECT key, value FROM views WHERE view = ? AND key >= ? AND key < ? ORDER BY key DESC LIMIT ?`
+	sqlCheckpoint    = `SELECT position FROM checkpoints WHERE view = ?`
+	sqlSetCheckpoint = `INSERT INTO checkpoints (view, position) VALUES (?, ?)
+		ON CONFLICT (view) DO UPDATE SET position = excluded.position`
 	sqlDropRows             = `DELETE FROM views WHERE view = ?`
 	sqlDropCheckpoint       = `DELETE FROM checkpoints WHERE view = ?`
 	unlimited         int64 = -1

@@ -98,12 +98,14 @@ func checkRepeated(t T, f Factory) {
 
 	repeat := write(a, 3) // made anew: other event ids, other bytes
 	repeat.Command = first.Command
+	late := first
+	late.Within.Until = result.RecordedAt.Add(-1)
 	for name, r := range map[string]eventstore.Append{
 		"the same":                      first, // and what it expected doesn't hold any more
 		"made anew":                     repeat,
 		"with what would conflict":      guarded(expecting(repeat, citizen(), 8), -1, uuid.New()),
 		"with other events altogether":  {Command: first.Command, Events: write(citizen(), 1).Events},
-		"outside the day of the caller": {Command: first.Command, Events: first.Events, Within: eventstore.Within{Until: result.RecordedAt.Add(-1)}},
+		"outside the day of the caller": late,
 	} {
 		t.Logf("%s", name)
 		before := fx.all()

@@ -23,8 +23,8 @@ import (
 type Open func(ctx context.Context, target string) (eventstore.Store, error)
 
 // CrashLoop kills processes that append to the store at target, two at once, at `kills` random moments, with SIGKILL, and looks each
-// time for what must hold: everything acknowledged is there, as it was acknowledged; no gap; no append in part; no command twice, also after the
-// callers have repeated what they got no answer for; view rows stand exactly where their appends stand.
+// time for what must hold: everything acknowledged is there, as it was acknowledged; no gap; no append in part; no command twice, also
+// after the callers have repeated what they got no answer for; view rows stand exactly where their appends stand.
 //
 // The processes are the test binary itself, so TestMain must call CrashChild first. The store at target must be empty.
 func CrashLoop(t *testing.T, target string, open Open, kills int) {
