@@ -165,10 +165,13 @@ func TestPagesThatAreNotThere(t *testing.T) {
 	b.get("/fr/n/importe", http.StatusNotFound).says("Page introuvable")
 	b.post("/en/me", nil, http.StatusNotFound)
 	z := p.as(t, "en", "zoe")
+	refused := p.count(t, journal.TypeAccessRefused)
 	for _, path := range []string{"/en/streams", "/en/looks", "/en/looks/3", "/en/streams/moh.health-card/0", "/en/receipts/NONSENSE", "/en/address/other"} {
 		z.get(path, http.StatusNotFound).says("Page not found")
 	}
 	z.post("/en/looks", url.Values{"reason": {"curious"}, "person": {"luc"}}, http.StatusNotFound)
+	require.Equal(t, refused+5, p.count(t, journal.TypeAccessRefused), "another role's pages are refused on the record")
+	require.Zero(t, p.count(t, journal.TypeAccessed))
 }
 
 func TestFormsOverTheLimit(t *testing.T) {

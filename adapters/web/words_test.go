@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"html/template"
 	"io/fs"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -213,9 +214,14 @@ func branch(n *parse.BranchNode, visit func(*parse.CommandNode)) {
 // codeUses walks the Go code for calls of say, and for the literals that look like keys.
 func codeUses(t *testing.T) (calls []use, literals []string) {
 	t.Helper()
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0) //nolint:staticcheck // one package, no build tags
+	names, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	for name, file := range packages["web"].Files {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.BasicLit:
