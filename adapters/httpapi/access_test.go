@@ -81,8 +81,9 @@ func TestOneCitizenNeverReachesAnother(t *testing.T) {
 		if got.status == http.StatusForbidden || got.status == http.StatusNotFound {
 			refused := b.events(journal.TypeAccessRefused)
 			require.NotEmpty(t, refused)
-			require.Equal(t, journal.AccessRefused{Route: r.method + " " + r.template, Status: got.status}, journal.AccessRefused(refused[len(refused)-1].Event.(journal.AccessRefused)))
-			require.Equal(t, int16(journal.ActorResident), refused[len(refused)-1].ActorKind)
+			last := refused[len(refused)-1]
+			require.Equal(t, journal.AccessRefused{Route: r.method + " " + r.template, Status: got.status}, last.Event)
+			require.Equal(t, int16(journal.ActorResident), last.ActorKind)
 		}
 	}
 	require.Contains(t, b.call("GET", "/v1/me", "ann", nil).text, secret)

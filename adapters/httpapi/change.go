@@ -24,24 +24,17 @@ func (s *server) changeRoutes() {
 	register(s, route{
 		method: http.MethodPost, path: "/v1/changes", id: "tell", tag: "changes", roles: tellers, status: http.StatusAccepted,
 		summary: "Tell a change",
-		description: "Told once, it is decided for every agreement that names its type, and given to those ministries that may know. The answer comes when it is " +
-			"durable. A repeat with the same Idempotency-Key and body is answered the same and counts once. `consents` are given or withdrawn in the same step.",
-		body: changeBody{}, bodyExample: changeExample, example: acceptedExample, codes: tellCodes,
+		description: "Told once, it is decided for every agreement that names its type, and given to those ministries that may know. The " +
+			"answer comes when it is durable. A repeat with the same Idempotency-Key and body is answered the same and counts once. " +
+			"`consents` are given or withdrawn in the same step.",
+		body: changeBody{}, codes: tellCodes,
 	}, s.tell)
 	register(s, route{
 		method: http.MethodPost, path: "/v1/changes/preview", id: "preview", tag: "changes", roles: tellers,
 		summary:     "See who would be told of a change",
 		description: "The same judgement as telling it, and nothing is kept. Send `digest` along as `preview` to be refused if the rules change in between.",
-		body:        changeBody{}, bodyExample: changeExample, example: previewExample, codes: inputCodes,
+		body:        changeBody{}, codes: inputCodes,
 	}, s.preview)
-	register(s, route{
-		method: http.MethodPost, path: "/v1/persons", id: "register", tag: "persons", status: http.StatusCreated,
-		roles:       []journal.Role{journal.RoleClerk, journal.RoleRegistrar},
-		summary:     "Register a person",
-		description: "Gives a source's reference to a new citizen. By a registrar the registration is `verified`, by a clerk `asserted`.",
-		body:        personBody{}, bodyExample: personExample, example: acceptedExample,
-		codes: []string{citizen.CodePersonExists, citizen.CodeEffectiveTooFar, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome},
-	}, s.register)
 }
 
 // inputCodes are what the rules may say of a change and the consents of its form; tellCodes also what an append may come to.
@@ -50,7 +43,7 @@ var (
 		citizen.CodeUnknownType, citizen.CodeUnknownPerson, citizen.CodePersonDeceased, citizen.CodeEffectiveTooFar, citizen.CodePostalCodeProvince,
 		citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField, citizen.CodeNoSuchGrant,
 	}
-	tellCodes = append(slices.Clone(inputCodes), citizen.CodeCommandReused, citizen.CodeStalePreview, codeIdempotencyKey, codeBusy, codeUnknownOutcome)
+	tellCodes = slices.Concat(inputCodes, repeatCodes, []string{citizen.CodeStalePreview})
 )
 
 // changeBody is the body of a change, for the document; readChange reads it.
@@ -60,7 +53,7 @@ type changeBody struct {
 	Effective string         `json:"effective" format:"date" doc:"from when it holds, at most 365 days ahead"`
 	Data      map[string]any `json:"data" doc:"what is told, by the type's schema"`
 	Consents  []consentLine  `json:"consents,omitempty" doc:"consents that the same form gives or takes"`
-	Preview   string         `json:"preview,omitempty" doc:"digest of the preview that was shown: refused with stale-preview if the rules have changed since"`
+	Preview   string         `json:"preview,omitempty" doc:"digest of the preview that was shown: stale-preview if the rules have changed"`
 	Person    *personRef     `json:"person,omitempty" doc:"who it is about: clerks and registrars only, and always"`
 	Channel   string         `json:"channel,omitempty" enum:"counter,phone,post" default:"counter" doc:"how the person told it: clerks and registrars only"`
 }
@@ -73,12 +66,6 @@ type consentLine struct {
 	Language  string   `json:"language,omitempty" enum:"en,fr" default:"en" doc:"of the notice that was shown"`
 }
 
-type personRef struct {
-	_         struct{} `additionalProperties:"false"`
-	Source    string   `json:"source,omitempty" doc:"whose reference it is; left out: the token's source"`
-	Reference string   `json:"reference" example:"person-000000" doc:"1 to 64 printable ASCII characters"`
-}
-
 // told is a change as it was read from a body.
 type told struct {
 	citizen citizen.ID
@@ -88,7 +75,7 @@ type told struct {
 }
 
 type tellInput struct {
-	Key string `header:"Idempotency-Key" required:"true" format:"uuid" doc:"the command's id: the same for every repeat of this request" example:"781b9a43-d04c-450b-8620-f0877e5fe381"`
+	Key string `header:"Idempotency-Key" required:"true" format:"uuid" doc:"the command's id: the same for every repeat of this request"`
 }
 
 type tellOutput struct {
@@ -260,98 +247,6 @@ func readLanguage(o *object) string {
 		return language
 	}
 	return "en"
-}
-
-// readPerson reads whom a clerk or registrar speaks about.
-func readPerson(ctx context.Context, o *object) (source, reference string) {
-	person := o.object("person", true)
-	if person == nil {
-		return "", ""
-	}
-	defer person.done()
-	return readSource(ctx, person), person.text("reference", true, isReference, referenceDetail)
-}
-
-// readSource reads whose reference a reference is: named, or the token's own.
-func readSource(ctx context.Context, o *object) string {
-	own := caller(ctx).Source
-	if source := o.text("source", own == "", isReference, referenceDetail); source != "" {
-		return source
-	}
-	return own
-}
-
-func readChannel(o *object) journal.Channel {
-	if name := o.oneOf("channel", "counter", "phone", "post"); name != "" {
-		return journal.ParseChannel(name)
-	}
-	return journal.ChannelCounter
-}
-
-// person finds who stands behind a source's reference.
-func (s *server) person(ctx context.Context, source, reference string) (citizen.ID, error) {
-	ids, err := s.Journal.Reference(ctx, source, reference)
-	if err != nil {
-		return citizen.ID{}, err
-	}
-	if ids[0].IsZero() {
-		return citizen.ID{}, citizen.Reject(citizen.CodeUnknownPerson)
-	}
-	return ids[0], nil
-}
-
-// personBody is the body of a registration, for the document; register reads it.
-type personBody struct {
-	_         struct{}       `additionalProperties:"false"`
-	Source    string         `json:"source,omitempty" doc:"whose reference it is; left out: the token's source"`
-	Reference string         `json:"reference" example:"person-000000" doc:"1 to 64 printable ASCII characters"`
-	Effective string         `json:"effective,omitempty" format:"date" doc:"left out: today"`
-	Channel   string         `json:"channel,omitempty" enum:"counter,phone,post" default:"counter"`
-	Data      map[string]any `json:"data"`
-}
-
-// Repeatable is the optional Idempotency-Key of a request. It is exported because huma fills in nothing else.
-type Repeatable struct {
-	Key string `header:"Idempotency-Key" format:"uuid" doc:"optional: the command's id, the same for every repeat of this request"`
-}
-
-type registerOutput struct{ Body accepted }
-
-// register is POST /v1/persons. If the process dies between reference and event, the reference leads to nobody, and a repeat goes on with it.
-func (s *server) register(ctx context.Context, in *Repeatable) (*registerOutput, error) {
-	id, err := maybeCommandID(in.Key)
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.parseBody(ctx)
-	if err != nil {
-		return nil, err
-	}
-	change := command.Change{Type: citizen.PersonRegistered}
-	source, reference := readSource(ctx, o), o.text("reference", true, isReference, referenceDetail)
-	change.Effective = o.text("effective", false, schemas.ValidDate, "must be a date, YYYY-MM-DD")
-	if change.Effective == "" {
-		change.Effective = s.Journal.DayOf(s.Journal.Now(journal.Timing{Told: true})).Date.String()
-	}
-	channel := readChannel(o)
-	s.readData(o, change.Type, &change)
-	o.done()
-	if err := o.err(); err != nil {
-		return nil, err
-	}
-	content, err := canonical("POST /v1/persons", o.members)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := s.Journal.Register(ctx, source, reference)
-	if err != nil {
-		return nil, err
-	}
-	result, err := s.Command.Tell(ctx, s.command(ctx, id, channel, content), ids[0], change)
-	if err != nil {
-		return nil, relocate(err, "/person", "/reference", "/data", "/data", "/effective", "/effective")
-	}
-	return &registerOutput{Body: accepted{Receipt: result.Receipt, Position: result.Position}}, nil
 }
 
 // previewResult is who would be told.

@@ -21,19 +21,18 @@ func me(rt route) route {
 
 func (s *server) citizenRoutes() {
 	register(s, me(route{
-		method: http.MethodGet, path: "/v1/me", id: "me", summary: "What the hub holds on you", codes: []string{codeNotFound}, example: meExample,
+		method: http.MethodGet, path: "/v1/me", id: "me", summary: "What the hub holds on you", codes: []string{codeNotFound},
 	}), s.me)
 	register(s, me(route{
-		method: http.MethodGet, path: "/v1/me/disclosures", id: "disclosures", summary: "Who saw your data", example: disclosuresExample,
+		method: http.MethodGet, path: "/v1/me/disclosures", id: "disclosures", summary: "Who saw your data",
 		description: "Every fact that was given to a ministry, with its answer, and every look by a person in office, newest first.",
 	}), s.disclosures)
 	register(s, me(route{
 		method: http.MethodGet, path: "/v1/me/consents", id: "consents", summary: "The agreements that need your consent, and what you said",
-		example: consentsExample,
 	}), s.consents)
 	register(s, me(route{
 		method: http.MethodGet, path: "/v1/me/receipts/{number}", id: "receipt", summary: "What became of a change that you told",
-		codes: []string{codeNotFound}, example: receiptExample,
+		codes: []string{codeNotFound},
 	}), s.receipt)
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
@@ -10,27 +11,27 @@ import (
 )
 
 func (s *server) consentRoutes() {
-	changed := []string{citizen.CodeUnknownPerson, citizen.CodePersonDeceased, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome}
+	changed := slices.Concat(repeatCodes, []string{citizen.CodeUnknownPerson, citizen.CodePersonDeceased})
 	register(s, me(route{
 		method: http.MethodPut, path: "/v1/me/consents/{agreement}", id: "grant", summary: "Consent to an agreement",
 		description: "Replaces a consent given before. Without `fields`, to all that the agreement shares. Nothing told earlier is shared by it.",
-		body:        grantBody{}, bodyExample: grantBody{Fields: []string{"street", "city"}, Language: "fr"}, optionalBody: true, example: positionExample,
+		body:        grantBody{}, optionalBody: true,
 		codes: append([]string{citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField}, changed...),
 	}), s.grant)
 	register(s, me(route{
 		method: http.MethodDelete, path: "/v1/me/consents/{agreement}", id: "withdraw", summary: "Withdraw a consent",
 		description: "From the answer on nothing is sent under it, but what was on its way, for at most 10 seconds.",
-		example:     positionExample, codes: append([]string{citizen.CodeNoSuchGrant}, changed...),
+		codes:       append([]string{citizen.CodeNoSuchGrant}, changed...),
 	}), s.withdraw)
 	register(s, me(route{
 		method: http.MethodPut, path: "/v1/me/links/{ministry}", id: "link", summary: "Say that you are a ministry's client",
 		description: "Linking again ends the former link.",
-		body:        linkBody{}, bodyExample: linkBody{ClientReference: "8805-222-127-CL"}, example: positionExample,
-		codes: append([]string{citizen.CodeUnknownMinistry}, changed...),
+		body:        linkBody{},
+		codes:       append([]string{citizen.CodeUnknownMinistry}, changed...),
 	}), s.link)
 	register(s, me(route{
 		method: http.MethodDelete, path: "/v1/me/links/{ministry}", id: "unlink", summary: "End a link to a ministry",
-		example: positionExample, codes: append([]string{citizen.CodeNotLinked}, changed...),
+		codes: append([]string{citizen.CodeNotLinked}, changed...),
 	}), s.unlink)
 }
 
@@ -118,7 +119,8 @@ func (s *server) link(ctx context.Context, in *ministryInput) (*positionOutput, 
 	if err != nil {
 		return nil, err
 	}
-	linking := command.Linking{Ministry: in.Ministry, Means: "sign-in", ClientReference: o.text("client_reference", true, isReference, referenceDetail)}
+	linking := command.Linking{Ministry: in.Ministry, Means: "sign-in"}
+	linking.ClientReference = o.text("client_reference", true, isReference, referenceDetail)
 	o.done()
 	if err := o.err(); err != nil {
 		return nil, err

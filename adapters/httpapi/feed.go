@@ -31,13 +31,14 @@ func (s *server) feedRoutes() {
 	rt := route{
 		method: http.MethodGet, path: "/v1/streams/{stream}/events", id: "events", tag: "streams", roles: []journal.Role{journal.RoleMinistry},
 		summary: "Read a lane of your stream",
-		description: "CloudEvents 1.0 after a cursor, in order, as a batch. A page holds numbers given already, else new ones, and may be shorter than `limit`; it is " +
-			"empty only after the wait. Follow `Link: rel=\"next\"`, which is always there. With `Accept: text/event-stream` the same events come live; " +
-			"`Last-Event-ID` is honoured, a comment is sent every 15 s, and the feed ends after an hour: connect again.",
+		description: "CloudEvents 1.0 after a cursor, in order, as a batch. A page holds numbers given already, else new ones, and may be " +
+			"shorter than `limit`; it is empty only after the wait. Follow `Link: rel=\"next\"`, which is always there. With `Accept: " +
+			"text/event-stream` the same events come live; `Last-Event-ID` is honoured, a comment is sent every 15 s, and the feed ends " +
+			"after an hour: connect again.",
 		codes: []string{codeBadQuery, codeUnknownStream, codeOthersStream, codeUnknownCursor, codeBusy},
 	}
-	s.plain(rt, feedParams(), map[string]*huma.MediaType{
-		batchType:   {Schema: eventBatchSchema(), Example: []any{eventExample}},
+	s.plain(rt, feedParams(), media{
+		batchType:   {Schema: eventBatchSchema(), Example: s.examples[rt.id].Answer},
 		eventStream: {Schema: &huma.Schema{Type: "string"}, Example: "id: 1.0.42\ndata: {\"specversion\":\"1.0\",\"id\":\"1.0.42\",…}\n\n"},
 	}, s.events)
 	op := s.api.OpenAPI().Paths[rt.path].Get
@@ -271,12 +272,12 @@ func writeLive(w http.ResponseWriter, controller *http.ResponseController, page 
 
 func feedParams() []*huma.Param {
 	text := &huma.Schema{Type: "string"}
-	one, ten := 1.0, float64(maxPage)
-	zero := 0.0
+	zero, one, most := 0.0, 1.0, float64(maxPage)
 	return []*huma.Param{
 		{Name: "stream", In: "path", Required: true, Description: "a stream's name", Schema: text, Example: "moh.health-card"},
 		{Name: "after", In: "query", Description: "the last cursor that you have; left out: from the first event", Schema: text, Example: "1.0.42"},
-		{Name: "limit", In: "query", Description: "most events of a page", Schema: &huma.Schema{Type: "integer", Minimum: &one, Maximum: &ten, Default: defaultPage}},
+		{Name: "limit", In: "query", Description: "most events of a page",
+			Schema: &huma.Schema{Type: "integer", Minimum: &one, Maximum: &most, Default: defaultPage}},
 		{Name: "wait", In: "query", Description: "how long to wait while there is nothing, at most 30s", Schema: text, Example: "20s"},
 		{Name: "lane", In: "query", Description: "the lane", Schema: &huma.Schema{Type: "integer", Minimum: &zero, Default: 0}},
 		{Name: "Last-Event-ID", In: "header", Description: "of a live feed: the last cursor that came", Schema: text, Example: "1.0.42"},

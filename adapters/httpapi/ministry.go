@@ -3,9 +3,9 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
-	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/schemas"
@@ -16,13 +16,13 @@ var streamOwners = []journal.Role{journal.RoleMinistry, journal.RoleOperator}
 func (s *server) ministryRoutes() {
 	register(s, route{
 		method: http.MethodGet, path: "/v1/streams", id: "streams", tag: "streams", roles: streamOwners,
-		summary: "Your streams, and how far each lane is", description: "A ministry sees its own, the operator all.", example: streamsExample,
+		summary: "Your streams, and how far each lane is", description: "A ministry sees its own, the operator all.",
 	}, s.streams)
 	register(s, route{
 		method: http.MethodPost, path: "/v1/streams/{stream}/receipts", id: "receipts", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
 		summary: "Say what became of events", description: "Ranges of cursors, ends included; all are recorded, or none. `reason` belongs to a rejection.",
-		body: []receiptLine{}, bodyExample: receiptsExample,
-		codes: []string{codeUnknownStream, codeOthersStream, codeReceipt, citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome},
+		body:  []receiptLine{},
+		codes: slices.Concat(repeatCodes, []string{codeUnknownStream, codeOthersStream, codeReceipt}),
 	}, s.receipts)
 }
 
@@ -105,7 +105,8 @@ func (s *server) receipts(ctx context.Context, in *receiptsInput) (*struct{}, er
 		if err != nil {
 			return nil, err
 		}
-		command = journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: append([]byte("POST /v1/streams/"+in.Stream+"/receipts\n"), content...)}
+		content = slices.Concat([]byte("POST /v1/streams/"+in.Stream+"/receipts\n"), content)
+		command = journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: content}
 	}
 	return nil, s.Delivery.Record(ctx, caller(ctx), command, in.Stream, receipts)
 }

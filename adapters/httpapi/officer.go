@@ -34,9 +34,9 @@ func (s *server) officerRoutes() {
 	register(s, route{
 		method: http.MethodPost, path: "/v1/audit/searches", id: "search", tag: "audit", roles: lookers,
 		summary: "Look up a person's changes and why each was shared or withheld, or a stream's decisions",
-		description: lookNotice + " With `person` or `receipt` the answer is that person's timeline, newest first, without values; else decisions by position. " +
-			"A search may show a part: repeat it with `from` = `next`.",
-		body: searchBody{}, bodyExample: searchExample, example: foundExample, codes: []string{codeReason, codeNotFound, codeUnknownOutcome, codeBusy},
+		description: lookNotice + " With `person` or `receipt` the answer is that person's timeline, newest first, without values; else " +
+			"decisions by position. A search may show a part: repeat it with `from` = `next`.",
+		body: searchBody{}, codes: []string{codeReason, codeNotFound, codeUnknownOutcome, codeBusy},
 	}, s.search)
 	codes := []string{codeAccessReason, codeBadQuery, codeUnknownOutcome, codeBusy}
 	s.plain(route{
@@ -47,11 +47,11 @@ func (s *server) officerRoutes() {
 		{Name: "from", In: "query", Description: "from this position of a change on", Schema: &huma.Schema{Type: "integer"}},
 		{Name: "to", In: "query", Description: "up to this position, which is not included", Schema: &huma.Schema{Type: "integer"}},
 		{Name: "reason", In: "query", Description: "only those withheld for this reason", Schema: &huma.Schema{Type: "string"}, Example: "no-grant"},
-	}...), listContent(decisionExample), s.decisions)
+	}...), s.listMedia("decisions"), s.decisions)
 	s.plain(route{
 		method: http.MethodGet, path: "/v1/audit/consents", id: "auditConsents", tag: "audit", roles: lookers, codes: codes,
 		summary: "Every consent, link, and their ends, by position", description: lookNotice,
-	}, lookParams(), listContent(consentExample), s.auditConsents)
+	}, lookParams(), s.listMedia("auditConsents"), s.auditConsents)
 }
 
 // searchBody is the body of a search, for the document; search reads it.
@@ -181,7 +181,9 @@ func (s *server) timeline(ctx context.Context, session *audit.Session, from int6
 			out.Next = &c.Position
 			return nil
 		}
-		line := changeLine{Position: c.Position, RecordedAt: c.RecordedAt, Receipt: c.Receipt, Type: c.Type, Effective: c.Effective, Decisions: []whyLine{}}
+		line := changeLine{
+			Position: c.Position, RecordedAt: c.RecordedAt, Receipt: c.Receipt, Type: c.Type, Effective: c.Effective, Decisions: []whyLine{},
+		}
 		for k := range c.Decisions {
 			line.Decisions = append(line.Decisions, s.why(c.Type, &c.Decisions[k]))
 		}
@@ -192,7 +194,10 @@ func (s *server) timeline(ctx context.Context, session *audit.Session, from int6
 
 func (s *server) why(eventType string, w *audit.Why) whyLine {
 	a := &w.Agreement
-	line := whyLine{OutcomeLine: OutcomeLine{VerdictLine: decided(a, w.Line.Stream, w.Line.Fields, w.Reason)}, Purpose: bilingue(a.Purpose), Basis: a.Basis.Kind, Law: a.Basis.Reference}
+	line := whyLine{
+		OutcomeLine: OutcomeLine{VerdictLine: decided(a, w.Line.Stream, w.Line.Fields, w.Reason)}, Purpose: bilingue(a.Purpose),
+		Basis: a.Basis.Kind, Law: a.Basis.Reference,
+	}
 	line.Explain.EN = consent.Explain(a, eventType, w.Reason, s.labels(eventType, w.Line.Fields, "en"), "en")
 	line.Explain.FR = consent.Explain(a, eventType, w.Reason, s.labels(eventType, w.Line.Fields, "fr"), "fr")
 	if w.Given != nil {
@@ -266,8 +271,8 @@ func (s *server) auditConsents(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// look opens a look and streams what it shows: one object a line, or one array. A list that breaks off ends its connection, so that it can't
-// be taken for a whole one.
+// look opens a look and streams what it shows: one object a line, or one array. A list that breaks off ends its connection, so that it
+// can't be taken for a whole one.
 func look[T any](s *server, w http.ResponseWriter, r *http.Request, kind string, list func(*audit.Session, func(T) error) error) error {
 	reason, err := accessReason(r.Header)
 	if err != nil {
@@ -281,7 +286,7 @@ func look[T any](s *server, w http.ResponseWriter, r *http.Request, kind string,
 	}
 	out := newLines(w, r)
 	if err := list(session, func(line T) error { return out.write(line) }); err != nil {
-		s.failed(r.Context(), err) // logs it
+		_ = s.failed(r.Context(), err) // it logs; the status has left
 		panic(http.ErrAbortHandler)
 	}
 	if err := out.end(); err != nil {
@@ -315,7 +320,8 @@ type lines struct {
 }
 
 func newLines(w http.ResponseWriter, r *http.Request) *lines {
-	l := &lines{to: bufio.NewWriterSize(w, 64<<10), controller: http.NewResponseController(w), array: !strings.Contains(r.Header.Get("Accept"), "ndjson")}
+	l := &lines{to: bufio.NewWriterSize(w, 64<<10), controller: http.NewResponseController(w)}
+	l.array = !strings.Contains(r.Header.Get("Accept"), "ndjson")
 	w.Header().Set("Content-Type", ndjson)
 	if l.array {
 		w.Header().Set("Content-Type", "application/json")

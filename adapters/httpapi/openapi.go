@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	_ "embed" // examples.json
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,8 +21,9 @@ func (s *server) document() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Tellonce", Version: "1",
-				Description: "A resident tells government once; every ministry that may know, knows; nobody else does. Errors are RFC 9457 problems: `code` is for " +
-					"machines, `detail` for people, `errors` points at everything that is wrong with an input. A 503 may be repeated; a change keeps its Idempotency-Key.",
+				Description: "A resident tells government once; every ministry that may know, knows; nobody else does. Errors are RFC 9457 " +
+					"problems: `code` is for machines, `detail` for people, `errors` points at everything that is wrong with an input. A 503 " +
+					"may be repeated; a change keeps its Idempotency-Key.",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Servers: []*huma.Server{{URL: s.Journal.Genesis().BaseURL}, {URL: "/"}},
@@ -116,106 +118,45 @@ func eventBatchSchema() *huma.Schema {
 	return &huma.Schema{Type: "array", Items: &huma.Schema{
 		Type: "object", Required: []string{"specversion", "id", "source", "type", "kind", "sequence"},
 		Properties: map[string]*huma.Schema{
-			"specversion": {Type: "string", Enum: []any{"1.0"}}, "id": text("the cursor"), "source": text("the stream"),
-			"type": text("what kind of event"), "subject": text("the person, under an id that is your ministry's alone"), "time": text("when the fact was recorded"),
-			"dataschema": text("schema of data"), "datacontenttype": text("application/json"), "kind": text("fact, recalled"),
-			"sequence": text("the number, zero-padded"), "effective": text("from when it holds"), "agreement": text("under which it was given: id@version"),
-			"assurance": text("asserted or verified"), "data": {Type: "object", Description: "the permitted fields; a recalled event has none"},
+			"specversion":     {Type: "string", Enum: []any{"1.0"}},
+			"id":              text("the cursor"),
+			"source":          text("the stream"),
+			"type":            text("what kind of event"),
+			"subject":         text("the person, under an id that is your ministry's alone"),
+			"time":            text("when the fact was recorded"),
+			"dataschema":      text("where the schema of data is"),
+			"datacontenttype": text("application/json"),
+			"kind":            text("fact, recalled"),
+			"sequence":        text("the number, zero-padded"),
+			"effective":       text("from when it holds"),
+			"agreement":       text("under which it was given: id@version"),
+			"assurance":       text("asserted or verified"),
+			"data":            {Type: "object", Description: "the permitted fields; a recalled event has none"},
 		},
 	}}
 }
 
-func listContent(example any) map[string]*huma.MediaType {
-	object := &huma.Schema{Type: "object"}
-	line, err := json.Marshal(example)
-	if err != nil { // an example of this file
-		line = []byte("{}")
-	}
-	return map[string]*huma.MediaType{
-		"application/json": {Schema: &huma.Schema{Type: "array", Items: object}, Example: []any{example}},
-		ndjson:             {Schema: &huma.Schema{Type: "string"}, Example: fmt.Sprintf("%s\n", line)},
+// listMedia are the two forms of a list without end.
+func (s *server) listMedia(id string) media {
+	return media{
+		"application/json": {Schema: &huma.Schema{Type: "array", Items: &huma.Schema{Type: "object"}}, Example: s.examples[id].Answer},
+		ndjson:             {Schema: &huma.Schema{Type: "string", Description: "one object a line"}},
 	}
 }
 
-type example = map[string]any
+// example is what the document shows of an operation. All people and numbers in it are invented.
+type example struct {
+	Body   any `json:"body"`
+	Answer any `json:"answer"`
+}
 
-// The document's examples. All people and numbers in them are invented.
-var (
-	addressExample = example{
-		"kind": "home", "unit": "Apt 3", "street": "264½ Queen St E", "city": "Sault Ste. Marie", "province": "ON", "postal_code": "P6A 7N9", "country": "CA",
+//go:embed examples.json
+var examplesJSON []byte
+
+func readExamples() (map[string]example, error) {
+	var out map[string]example
+	if err := json.Unmarshal(examplesJSON, &out); err != nil {
+		return nil, fmt.Errorf("examples.json: %w", err)
 	}
-	changeExample = example{
-		"type": "address-changed", "effective": "2026-11-25", "data": addressExample, "consents": []any{example{"agreement": "library-membership", "language": "en"}},
-	}
-	personExample = example{
-		"reference": "person-000000", "data": example{"given_names": "Gaétan", "family_name": "Dvořák", "birth_date": "1983-03-01", "language": "en"},
-	}
-	acceptedExample = example{"receipt": "7ZK3M9QX2B4D", "position": 4711}
-	positionExample = example{"position": 4711}
-	titleExample    = example{"en": "Health card", "fr": "Carte Santé"}
-	sharedExample   = example{
-		"agreement": "moh-health-card", "version": 1, "stream": "moh.health-card", "ministry": "moh", "title": titleExample, "result": "shared",
-		"fields": []any{"city", "postal_code", "street"},
-	}
-	withheldExample = example{
-		"agreement": "library-membership", "version": 1, "stream": "library.membership", "ministry": "library",
-		"title": example{"en": "Public library", "fr": "Bibliothèque publique"}, "result": "withheld", "fields": []any{}, "reason": "no-grant",
-	}
-	previewExample = example{"digest": "3f9a0c5e7b1d24680f1e2d3c4b5a6978", "decisions": []any{withheldExample, sharedExample}}
-	factExample    = example{
-		"type": "address-changed", "key": "home", "effective": "2026-11-25", "data": addressExample, "assurance": "asserted", "position": 4711,
-		"recorded_at": "2026-11-25T14:05:01Z",
-	}
-	meExample          = example{"facts": []any{factExample}, "links": []any{example{"ministry": "moh", "client_reference": "8805-222-127-CL", "since": 17}}}
-	disclosuresExample = example{"disclosures": []any{
-		example{"at": "2026-11-25T14:05:02Z", "disclosure": example{
-			"type": "address-changed", "agreement": "moh-health-card", "version": 1, "stream": "moh.health-card", "ministry": "moh", "title": titleExample,
-			"fields": []any{"street", "city"}, "status": "received", "status_at": "2026-11-25T14:06:00Z",
-		}},
-		example{"at": "2026-11-24T09:30:00Z", "look": example{"role": "officer", "kind": "search", "reason": "Complaint 2026-118", "case": "2026-118"}},
-	}}
-	consentsExample = example{"consents": []any{example{
-		"agreement": "library-membership", "version": 1, "ministry": "library", "stream": "library.membership",
-		"title": example{"en": "Public library", "fr": "Bibliothèque publique"}, "purpose": example{"en": "Keep your library membership current", "fr": "Tenir à jour votre abonnement"},
-		"shares": []any{"street", "city"}, "granted": true, "fields": []any{"street"}, "since": 42,
-	}}}
-	receiptExample = example{
-		"receipt": "7ZK3M9QX2B4D", "position": 4711, "recorded_at": "2026-11-25T14:05:01Z", "type": "address-changed", "effective": "2026-11-25",
-		"data": addressExample, "assurance": "asserted", "decisions": []any{withheldExample, sharedExample},
-	}
-	streamsExample  = example{"streams": []any{example{"stream": "moh.health-card", "ministry": "moh", "lanes": []any{example{"lane": 0, "last": "1.0.42"}}}}}
-	receiptsExample = []any{
-		example{"from": "1.0.1", "to": "1.0.40", "status": "applied"}, example{"from": "1.0.41", "to": "1.0.41", "status": "rejected", "reason": "no such client"},
-	}
-	eventExample = example{
-		"specversion": "1.0", "id": "1.0.42", "source": "https://tellonce.example/streams/moh.health-card", "type": "tellonce.address-changed.v1",
-		"subject": "v1.9k2m4q6s8u0v1t3r5p7n9l1j3h5f7d9b", "time": "2026-11-25T14:05:01Z", "dataschema": "https://tellonce.example/schemas/address-changed/1",
-		"datacontenttype": "application/json", "kind": "fact", "sequence": "000000000042", "effective": "2026-11-25", "agreement": "moh-health-card@1",
-		"assurance": "asserted", "data": example{"city": "Sault Ste. Marie", "street": "264½ Queen St E"},
-	}
-	searchExample = example{"reason": "Complaint 2026-118: was the address shared?", "case": "2026-118", "person": example{"source": "import", "reference": "person-000000"}}
-	whyExample    = example{
-		"agreement": "library-membership", "version": 1, "stream": "library.membership", "ministry": "library",
-		"title": example{"en": "Public library", "fr": "Bibliothèque publique"}, "result": "withheld", "fields": []any{}, "reason": "no-grant",
-		"purpose": example{"en": "Keep your library membership current", "fr": "Tenir à jour votre abonnement"}, "basis": "consent",
-		"explain": example{"en": "Not shared with Public library: there is no consent.", "fr": "Non communiqué : il n’y a pas de consentement."},
-	}
-	foundExample = example{"look": 4720, "changes": []any{example{
-		"position": 4711, "recorded_at": "2026-11-25T14:05:01Z", "receipt": "7ZK3M9QX2B4D", "type": "address-changed", "effective": "2026-11-25",
-		"decisions": []any{whyExample},
-	}}}
-	decisionExample = example{
-		"position": 4711, "command": "781b9a43-d04c-450b-8620-f0877e5fe381", "type": "address-changed", "agreement": "library-membership", "version": 1,
-		"stream": "library.membership", "result": "withheld", "fields": []any{}, "reason": "no-grant",
-	}
-	consentExample = example{
-		"position": 42, "recorded_at": "2026-11-25T14:05:01Z", "command": "781b9a43-d04c-450b-8620-f0877e5fe381", "citizen": "5b05816f-ac0e-46d5-9613-2dfb84492cd4",
-		"type": "consent-granted", "agreement": "library-membership", "version": 1, "fields": []any{"street"},
-	}
-	agreementsExample = example{"agreements": []any{example{
-		"id": "library-membership", "version": 1, "ministry": "library", "stream": "library.membership", "title": example{"en": "Public library", "fr": "Bibliothèque publique"},
-		"purpose": example{"en": "Keep your library membership current", "fr": "Tenir à jour votre abonnement"}, "basis": example{"kind": "consent"},
-		"population": "all", "client_reference": false, "shares": []any{example{"event": "address-changed", "fields": []any{"street", "city"}, "when": example{"min_age": 12}}},
-		"valid": example{"from": "2026-01-01"}, "lanes": 1, "deliver": "told", "snapshot": true, "receives_protected": false, "on_leaving": "nothing",
-	}}}
-)
+	return out, nil
+}

@@ -63,16 +63,16 @@ var answers = map[string]answer{
 	codeUnknownStream:    {http.StatusNotFound, "There is no such stream. GET /v1/streams lists yours."},
 	codeMethodNotAllowed: {http.StatusMethodNotAllowed, "This method can't be used here; the Allow header lists those that can."},
 	codeBodyTimeout:      {http.StatusRequestTimeout, "The request's body took too long to arrive."},
-	codeUnknownCursor: {http.StatusConflict, "This cursor was never given out by this lane of this log. Read on from the last cursor that you stored, or leave " +
-		"`after` out to read from the first event; ask the operator if the log was restored."},
+	codeUnknownCursor: {http.StatusConflict, "This cursor was never given out by this lane of this log. Read on from the last cursor that " +
+		"you stored, or leave `after` out to read from the first event; ask the operator if the log was restored."},
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},
 	codeReason:         {http.StatusUnprocessableEntity, "A look needs a reason, of 1 to 500 characters."},
 	codeCancelled:      {statusCancelled, "The caller went away."},
 	codeInternal:       {http.StatusInternalServerError, "Something went wrong in the hub. It has been logged."},
-	codeBusy:           {http.StatusServiceUnavailable, "Too many changes at the same time. Repeat the request, with the same Idempotency-Key if it has one."},
-	codeUnknownOutcome: {http.StatusServiceUnavailable, "It is not known whether this was accepted. Repeat it with the same Idempotency-Key: it counts once."},
+	codeBusy:           {http.StatusServiceUnavailable, "Too many changes at the same time. Repeat the request, with the same Idempotency-Key."},
+	codeUnknownOutcome: {http.StatusServiceUnavailable, "Maybe this was accepted. Repeat it with the same Idempotency-Key: it counts once."},
 	codeUnavailable:    {http.StatusServiceUnavailable, "The hub is starting or stopping. Repeat the request in a moment."},
 }
 
@@ -101,7 +101,7 @@ type problem struct {
 	Title   string         `json:"title" example:"Unprocessable Entity" doc:"the status in words"`
 	Status  int            `json:"status" example:"422"`
 	Code    string         `json:"code" example:"schema" doc:"for machines: what is wrong"`
-	Detail  string         `json:"detail" example:"Something is missing here, or does not have the right form." doc:"for people: what is wrong, and what to do"`
+	Detail  string         `json:"detail" doc:"for people: what is wrong, and what to do"`
 	Errors  []fault        `json:"errors,omitempty" doc:"of an input: everything that is wrong with it"`
 	Preview *previewResult `json:"preview,omitempty" doc:"of stale-preview: what holds now"`
 	allow   string         // of a 405
@@ -204,7 +204,8 @@ func problemOf(ctx context.Context, err error) *problem {
 	case errors.As(err, &rejection):
 		return rejected(rejection)
 	case errors.As(err, &receipt):
-		return newProblem(codeReceipt, fault{Pointer: fmt.Sprintf("/%d/%s", receipt.Index, receipt.Member), Code: codeReceipt, Detail: receipt.Detail})
+		at := fmt.Sprintf("/%d/%s", receipt.Index, receipt.Member)
+		return newProblem(codeReceipt, fault{Pointer: at, Code: codeReceipt, Detail: receipt.Detail})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return newProblem(codeCancelled)
 	}

@@ -16,7 +16,6 @@ func (s *server) publicRoutes() error {
 	register(s, route{
 		method: http.MethodGet, path: "/v1/agreements", id: "agreements", tag: "public", summary: "The data-sharing agreements in force",
 		description: "Every agreement that is approved and has not ended, in both languages: who may know what, why, and under which conditions.",
-		example:     agreementsExample,
 	}, s.agreements)
 	s.plain(route{
 		method: http.MethodGet, path: "/schemas/{type}/{version}", id: "schema", tag: "public", codes: []string{codeNotFound},
@@ -24,8 +23,9 @@ func (s *server) publicRoutes() error {
 	}, []*huma.Param{
 		{Name: "type", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "address-changed"},
 		{Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}, Example: "1"},
-	}, map[string]*huma.MediaType{schemaType: {Schema: &huma.Schema{Type: "object"}}}, s.eventSchema)
-	s.api.OpenAPI().Components.Schemas.Map()["AgreementsOutputBody"].Properties["agreements"].Items = s.schema(reflect.TypeFor[agreementBody]())
+	}, media{schemaType: {Schema: &huma.Schema{Type: "object"}}}, s.eventSchema)
+	list := s.api.OpenAPI().Components.Schemas.Map()["AgreementsOutputBody"].Properties["agreements"]
+	list.Items = s.schema(reflect.TypeFor[agreementBody]())
 	s.describeChanges()
 	document, err := s.marshalDocument()
 	if err != nil {

@@ -26,18 +26,19 @@ type route struct {
 	roles        []journal.Role // who may call; none: anyone
 	status       int            // of success; 0: 200
 	body         any            // a value of the request body's type, for the document; nil: no body
-	bodyExample  any
 	optionalBody bool
-	example      any      // of the answer
 	codes        []string // problems, apart from those that every route of its kind has
 }
+
+// What a route that changes something may also answer: its command may be repeated.
+var repeatCodes = []string{citizen.CodeCommandReused, codeIdempotencyKey, codeBusy, codeUnknownOutcome}
 
 // register adds a route whose answer is JSON (or empty). Parameters are strings: what they may hold is judged by the route, so that every
 // refusal is one of ours.
 func register[I, O any](s *server, rt route, handler func(context.Context, *I) (*O, error)) {
 	op := s.operation(rt)
-	if rt.example != nil { // huma fills the schema in
-		op.Responses[statusText(rt.status)].Content = map[string]*huma.MediaType{"application/json": {Example: rt.example}}
+	if example := s.examples[rt.id].Answer; example != nil { // huma fills the schema in
+		op.Responses[statusText(rt.status)].Content = media{"application/json": {Example: example}}
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -49,11 +50,14 @@ func register[I, O any](s *server, rt route, handler func(context.Context, *I) (
 	s.documentBody(rt)
 }
 
-// plain adds a route that writes its own answer: feeds, lists without end, documents. content maps its media types to examples.
-func (s *server) plain(rt route, params []*huma.Param, content map[string]*huma.MediaType, handler func(http.ResponseWriter, *http.Request) error) {
+// media are the media types of an answer.
+type media = map[string]*huma.MediaType
+
+// plain adds a route that writes its own answer: feeds, lists without end, documents.
+func (s *server) plain(rt route, params []*huma.Param, answers media, handler func(http.ResponseWriter, *http.Request) error) {
 	op := s.operation(rt)
 	op.Parameters = params
-	op.Responses[statusText(rt.status)].Content = content
+	op.Responses[statusText(rt.status)].Content = answers
 	s.api.OpenAPI().AddOperation(&op)
 	s.api.Adapter().Handle(&op, op.Middlewares.Handler(func(c huma.Context) {
 		r, w := humago.Unwrap(c)
@@ -115,7 +119,7 @@ func (s *server) documentProblems(op *huma.Operation, codes []string) {
 		status := strconv.Itoa(p.Status)
 		response := op.Responses[status]
 		if response == nil {
-			response = &huma.Response{Description: http.StatusText(p.Status), Content: map[string]*huma.MediaType{
+			response = &huma.Response{Description: http.StatusText(p.Status), Content: media{
 				p.ContentType(""): {Schema: schema, Examples: map[string]*huma.Example{}},
 			}}
 			op.Responses[status] = response
@@ -135,8 +139,8 @@ func (s *server) documentBody(rt route) {
 	}
 	item := s.api.OpenAPI().Paths[rt.path]
 	op := map[string]*huma.Operation{http.MethodPost: item.Post, http.MethodPut: item.Put}[rt.method]
-	op.RequestBody = &huma.RequestBody{Required: !rt.optionalBody, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: s.schema(reflect.TypeOf(rt.body)), Example: rt.bodyExample},
+	op.RequestBody = &huma.RequestBody{Required: !rt.optionalBody, Content: media{
+		"application/json": {Schema: s.schema(reflect.TypeOf(rt.body)), Example: s.examples[rt.id].Body},
 	}}
 }
 

@@ -44,10 +44,11 @@ type Config struct {
 // server is the API.
 type server struct {
 	Config
-	mux     *http.ServeMux
-	api     huma.API
-	metrics *metrics
-	public  map[string]bool // patterns that need no token
+	mux      *http.ServeMux
+	api      huma.API
+	metrics  *metrics
+	public   map[string]bool    // patterns that need no token
+	examples map[string]example // by operation id
 }
 
 // New returns the API's handler. Who is calling is in the request's context (journal.WithActor), put there by the caller's middleware.
@@ -67,8 +68,12 @@ func New(c Config) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s := &server{Config: c, mux: http.NewServeMux(), metrics: m, public: map[string]bool{}}
+	if s.examples, err = readExamples(); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	s.api = humago.New(s.mux, s.document())
 	s.changeRoutes()
+	s.personRoutes()
 	s.citizenRoutes()
 	s.consentRoutes()
 	s.ministryRoutes()
@@ -83,7 +88,8 @@ func New(c Config) (http.Handler, error) {
 // answerTime bounds how long an ordinary answer may take to leave. Feeds and long lists set their own.
 const answerTime = 30 * time.Second
 
-// ServeHTTP answers one request and tells log and metrics about it, by the route's pattern: never the URL, and of the caller the role alone.
+// ServeHTTP answers one request and tells log and metrics about it, by the route's pattern: never the URL, and of the caller the role
+// alone.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	rec := &recorder{ResponseWriter: w}
@@ -163,7 +169,8 @@ func (s *server) done(rec *recorder, r *http.Request, pattern string, took time.
 	if route == "" {
 		route = "none"
 	}
-	s.Logger.Info("request", "method", methodLabel(r.Method), "route", route, "status", rec.status, "duration", took, "role", string(actor.Role))
+	s.Logger.Info("request",
+		"method", methodLabel(r.Method), "route", route, "status", rec.status, "duration", took, "role", string(actor.Role))
 	s.metrics.observe(route, rec.status, took)
 }
 
