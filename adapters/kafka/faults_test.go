@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -87,6 +88,9 @@ func (f *faults) release() error {
 	f.held = f.held[1:]
 	f.mu.Unlock()
 	defer func() { _ = h.conn.Close() }()
+	if err := h.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the client's has passed
+		return err
+	}
 	if _, err := h.conn.Write(h.frame); err != nil {
 		return err
 	}
