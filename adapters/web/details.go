@@ -74,8 +74,9 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	if !ok {
 		named = registered
 	}
+	name := nonEmpty(text(named, "given_names") + " " + text(named, "family_name"))
 	out := []fact{
-		{Label: r.say("details.name"), Lines: nonEmpty(text(named, "given_names") + " " + text(named, "family_name")), Since: s.since(r, named.Effective)},
+		{Label: r.say("details.name"), Lines: name, Since: s.since(r, named.Effective)},
 		{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))},
 	}
 	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
@@ -86,16 +87,19 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 		out = append(out, f)
 	}
 	if contact, ok := profile.Latest("contact-changed", ""); ok {
-		out = append(out, fact{Label: r.say("details.contact"), Lines: nonEmpty(text(contact, "email"), phone(text(contact, "phone"))), Since: s.since(r, contact.Effective)})
+		lines := nonEmpty(text(contact, "email"), phone(text(contact, "phone")))
+		out = append(out, fact{Label: r.say("details.contact"), Lines: lines, Since: s.since(r, contact.Effective)})
 	}
 	if status, ok := profile.Latest("marital-status-changed", ""); ok {
-		out = append(out, fact{Label: r.say("details.marital"), Lines: nonEmpty(r.say("marital." + text(status, "status"))), Since: s.since(r, status.Effective)})
+		lines := nonEmpty(r.say("marital." + text(status, "status")))
+		out = append(out, fact{Label: r.say("details.marital"), Lines: lines, Since: s.since(r, status.Effective)})
 	}
 	language, ok := profile.Latest("language-changed", "")
 	if !ok {
 		language = registered
 	}
-	return append(out, fact{Label: r.say("details.language"), Lines: nonEmpty(r.say("language." + text(language, "language"))), Since: s.since(r, language.Effective)})
+	lines := nonEmpty(r.say("language." + text(language, "language")))
+	return append(out, fact{Label: r.say("details.language"), Lines: lines, Since: s.since(r, language.Effective)})
 }
 
 // since says since when a fact holds, or from which day to come.
@@ -131,7 +135,8 @@ func (s *server) seen(r *request, seen *projection.Seen) seenLine {
 		return line
 	}
 	line.Who, line.Why = s.organisation(r.words, &seen.Law), r.words.in(seen.Law.Purpose)
-	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", r.words.list(inSentence(s.labels(r, seen.Type, seen.Fields))))
+	fields := r.words.list(inSentence(s.labels(r, seen.Type, seen.Fields)))
+	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", fields)
 	switch seen.Law.Basis.Kind {
 	case consent.BasisStatute:
 		line.Basis, line.Law = r.say("seen.statute"), seen.Law.Basis.Reference
