@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tellonce/hub/adapters/auth"
 	"github.com/tellonce/hub/adapters/keys"
@@ -186,7 +188,10 @@ func initialise(ctx context.Context, c *config, logger *slog.Logger, genesis jou
 
 // explain turns an error into one clear sentence that says what to do.
 func explain(err error) string {
+	var unreachable *pgconn.ConnectError
 	switch {
+	case errors.As(err, &unreachable):
+		return fmt.Sprintf("the database can't be reached (%s); check that it runs and that --store names it", strings.Join(strings.Fields(unreachable.Error()), " "))
 	case errors.Is(err, eventstore.ErrNoGenesis):
 		return "there is no log here yet; make one with `tellonce init` (or `tellonce init --sandbox` to try things out)"
 	case errors.Is(err, journal.ErrExists):

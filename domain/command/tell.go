@@ -108,9 +108,10 @@ func mayTell(actor journal.Actor, id citizen.ID, eventType string) bool {
 	return false
 }
 
-// judgeTell is what a change comes to by the rules (step 4 of a change's life) and by the law (step 5).
+// judgeTell is what a change comes to, by the rules and by the law.
 func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 	fact := citizen.Change{Type: change.Type, Effective: change.Effective, Data: change.Data}
+	// Step 4 of a change's life: what a schema can't say.
 	if rejection := citizen.Decide(&state.Profile, fact, day.Date.String()); rejection != nil {
 		return verdict{}, rejection
 	}
@@ -127,6 +128,7 @@ func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *j
 	told := about(state, fact, meta)
 	told.Canonical = change.Canonical
 	v.events = append(v.events, told)
+	// Step 5 of a change's life: who may know, judged with everything that this very append brings.
 	decided := h.decide(law, applied(state, provisional, v), fact, day)
 	v.decisions = decided.Decisions
 	record := about(state, decided, journal.Meta{Effective: change.Effective, Command: c.ID})
