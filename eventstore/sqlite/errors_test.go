@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tellonce/hub/eventstore"
 	"github.com/tellonce/hub/eventstore/sqlite"
@@ -279,60 +278,4 @@ func TestOwnerOnly(t *testing.T) {
 	info, err := os.Stat(dir)
 	require.NoError(t, err)
 	require.Zero(t, info.Mode().Perm()&0o077)
-}
-
-// TestFirstOpen: many that open a store which isn't there yet make one.
-func TestFirstOpen(t *testing.T) {
-	t.Parallel()
-	for range 10 {
-		dir := t.TempDir()
-		errs := make(chan error)
-		for range 6 {
-			go func() {
-				s, err := sqlite.Open(context.Background(), sqlite.Config{Dir: dir})
-				if err == nil {
-					_, err = s.Head(context.Background())
-					if closing := s.Close(); err == nil {
-						err = closing
-					}
-				}
-				errs <- err
-			}()
-		}
-		for range 6 {
-			require.NoError(t, <-errs)
-		}
-	}
-}
-
-// TestCopying: beside steady commits and readers the WAL is copied and begins anew, and nothing is lost.
-func TestCopying(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	require.NoError(t, opened(t, dir).Close())
-	s, err := sqlite.OpenCopying(t.Context(), dir, 5, 30)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Close()) }()
-	var group errgroup.Group
-	for range 8 {
-		group.Go(func() error {
-			for i := range 150 {
-				if _, err := s.Append(t.Context(), tell(uuid.New(), 0)); err != nil {
-					return err
-				}
-				if i%5 == 0 {
-					if _, err := s.ReadAll(t.Context(), int64(i), 100); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		})
-	}
-	require.NoError(t, group.Wait())
-	info, err := os.Stat(filepath.Join(dir, sqlite.File+"-wal"))
-	require.NoError(t, err)
-	t.Logf("the WAL is %d pages long", info.Size()/4096)
-	requireLog(t, s, 2401)
-	require.Less(t, info.Size(), int64(400*4096), "the WAL begins anew")
 }

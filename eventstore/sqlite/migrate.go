@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -14,6 +16,24 @@ import (
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// untilFree repeats do while another process has the file to itself, for as long as a transaction would wait. SQLite itself doesn't wait
+// where waiting for each other could last for ever, as when two processes that have both looked into a new file want to set its mode.
+func untilFree(ctx context.Context, do func() error) error {
+	ctx, stop := context.WithTimeout(ctx, busyTimeout)
+	defer stop()
+	for {
+		err := do()
+		if !errors.Is(err, sqlite3.BUSY) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(1+rand.IntN(10)) * time.Millisecond): // #nosec G404 -- so that they don't meet again
+		}
+	}
+}
 
 // prepareTables brings an empty file to this program's version and refuses one that another version made.
 func prepareTables(ctx context.Context, c *conn) error {
@@ -67,7 +87,7 @@ func Migrate(ctx context.Context, config Config) (found int, err error) {
 			err = closing
 		}
 	}()
-	if err := c.db.Exec(`PRAGMA journal_mode = WAL`); err != nil {
+	if err := untilFree(ctx, func() error { return c.db.Exec(`PRAGMA journal_mode = WAL`) }); err != nil {
 		return 0, answer(ctx, err)
 	}
 	err = c.within(ctx, `BEGIN IMMEDIATE`, func() error {

@@ -90,14 +90,17 @@ func (d *disk) Delete(name string, syncDir bool) error {
 	return d.VFS.Delete(name, syncDir)
 }
 
-// cut writes into dir what a power cut right now might leave: what is safe, and of the rest any part, in sectors.
+// cut writes into dir what a power cut right now might leave: what is safe, and of the rest any part, in sectors. Without random all of
+// the rest is kept, which is what a kill leaves.
 func (d *disk) cut(dir string, random *rand.Rand) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for name, p := range d.files {
 		left := platter{safe: append([]byte(nil), p.safe...)}
 		for _, c := range p.pending {
-			switch kept := random.IntN(3); {
+			kept := 2
+			if random != nil {
+				kept = random.IntN(3)
+			}
+			switch {
 			case kept == 0:
 				continue
 			case kept == 1 && len(c.data) > 512:
@@ -265,7 +268,10 @@ func cutPower(t *testing.T, prepare func(*sqlite.Store), folds bool) error {
 		}
 		w.mu.Unlock()
 		left := t.TempDir()
-		if err := d.cut(left, random); err != nil {
+		d.mu.Lock()
+		err := d.cut(left, random)
+		d.mu.Unlock()
+		if err != nil {
 			return err
 		}
 		if err := check(left, told, nil); err != nil {
@@ -309,11 +315,16 @@ func TestFailingDisk(t *testing.T) {
 		begin(t, s)
 		w := &witness{store: s, folds: true, told: map[eventstore.Command]eventstore.Result{}, asked: map[eventstore.Command]error{}}
 		d.mu.Lock()
+		var killed []string // what a kill at the moment of a failure would have left
 		d.fails = func(op string) error {
-			if op == c.op && random.IntN(15) == 0 {
-				return c.code
+			if op != c.op || random.IntN(15) > 0 {
+				return nil
 			}
-			return nil
+			if len(killed) < 10 {
+				killed = append(killed, t.TempDir())
+				require.NoError(t, d.cut(killed[len(killed)-1], nil))
+			}
+			return c.code
 		}
 		d.mu.Unlock()
 		w.work(t.Context(), 40)
@@ -325,6 +336,9 @@ func TestFailingDisk(t *testing.T) {
 		require.Len(t, w.told, acknowledged+4*3, "%s: with the disk well again every append succeeds", c.op)
 		require.NoError(t, s.Close())
 		require.NoError(t, check(dir, w.told, w.asked), c.op)
+		for _, left := range killed {
+			require.NoError(t, check(left, nil, w.asked), "%s failed, then the process was killed", c.op)
+		}
 		t.Logf("%s, %v: %d acknowledged, %d not", c.op, c.code, len(w.told), len(w.asked))
 	}
 }

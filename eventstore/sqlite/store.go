@@ -78,7 +78,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareTables(ctx, writer); err != nil {
+	if err := untilFree(ctx, func() error { return prepareTables(ctx, writer) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", config.Dir, answer(ctx, err)), writer.close())
 	}
 	s := &Store{config: config, uri: fileURI(config), writer: make(chan *conn, 1), readers: make(chan *conn, config.Readers)}
