@@ -42,11 +42,7 @@ func (s *server) lookPost(r *request) error {
 		return s.showLook(r, http.StatusUnprocessableEntity, v, problems)
 	}
 	number := receiptNumber(v.Receipt)
-	source := r.actor.Source
-	if source == "" {
-		source = defaultSource
-	}
-	id, err := s.Audit.Find(r.Context(), number, source, v.Person)
+	id, err := s.find(r, number, v.Person)
 	missing := errors.Is(err, audit.ErrNotFound)
 	if err != nil && !missing {
 		return err
@@ -72,8 +68,22 @@ func (s *server) lookPost(r *request) error {
 	return r.redirect("/looks/" + strconv.FormatInt(session.Position, 10))
 }
 
-// defaultSource is the namespace of person references where the officer's own client has none.
-const defaultSource = "import"
+// find looks a person up by a change's receipt number, or by the first source that knows the reference.
+func (s *server) find(r *request, number, person string) (id citizen.ID, err error) {
+	if number != "" {
+		return s.Audit.Find(r.Context(), number, "", "")
+	}
+	sources := s.Sources
+	if r.actor.Source != "" {
+		sources = append([]string{r.actor.Source}, sources...)
+	}
+	for _, source := range sources {
+		if id, err = s.Audit.Find(r.Context(), "", source, person); !errors.Is(err, audit.ErrNotFound) {
+			return id, err
+		}
+	}
+	return citizen.ID{}, audit.ErrNotFound
+}
 
 // What a look shows, as it stands on the log.
 const (

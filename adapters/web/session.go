@@ -105,7 +105,11 @@ func (s *server) chooser(r *request, status int, problems []problem) error {
 		group := personaGroup{Title: r.say(role.key)}
 		for _, p := range s.Personas {
 			if p.Role == role.role {
-				group.Personas = append(group.Personas, personaChoice{ID: p.ID, Name: s.personaName(r.words, &p), About: r.words.in(p.About)})
+				choice := personaChoice{ID: p.ID, Name: s.personaName(r.words, &p), About: r.words.in(p.About)}
+				if choice.About == choice.Name {
+					choice.About = ""
+				}
+				group.Personas = append(group.Personas, choice)
 			}
 		}
 		if len(group.Personas) > 0 {

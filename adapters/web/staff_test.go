@@ -141,6 +141,24 @@ func TestOfficerAsksWhy(t *testing.T) {
 	p.quiet(t)
 }
 
+func TestPersonIsFoundInTheFirstSourceThatKnowsThem(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	ids, err := p.journal.Register(context.Background(), "elsewhere", "zoe")
+	require.NoError(t, err)
+	require.NotEqual(t, p.zoe, ids[0])
+	form := url.Values{"reason": {"test"}, "person": {"zoe"}}
+	p.config.Sources = []string{"nowhere", "import", "elsewhere"}
+	p.serve(t)
+	p.as(t, "en", "officer").post("/en/looks", form, http.StatusOK).says("Address")
+	p.config.Sources = []string{"nowhere"}
+	p.serve(t)
+	p.as(t, "en", "officer").post("/en/looks", form, http.StatusUnprocessableEntity)
+	p.config.Personas[4].Actor.Source = "import" // the officer's own client
+	p.serve(t)
+	p.as(t, "en", "officer").post("/en/looks", form, http.StatusOK).says("Address")
+}
+
 func TestOfficerWithoutAReasonSeesNothing(t *testing.T) {
 	t.Parallel()
 	p := setup(t)

@@ -48,8 +48,11 @@ type Config struct {
 	Personas []Persona
 	// Ministries are names of organisations by ministry id, for people to read. Where one is missing, its agreement's title stands alone.
 	Ministries map[string]consent.Text
-	Logger     *slog.Logger
-	Clock      func() time.Time // the process's; default time.Now
+	// Sources are the namespaces in which an officer's reference to a person is looked up, in order, after that of the officer's own client;
+	// default "import".
+	Sources []string
+	Logger  *slog.Logger
+	Clock   func() time.Time // the process's; default time.Now
 }
 
 // server is the pages of one hub.
@@ -68,6 +71,9 @@ func Patterns() []string { return []string{"/{$}", "/en/", "/fr/", "/assets/"} }
 func New(cfg Config) (http.Handler, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if len(cfg.Sources) == 0 {
+		cfg.Sources = []string{"import"}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
