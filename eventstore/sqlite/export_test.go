@@ -31,3 +31,10 @@ func (s *Store) IntegrityCheck() (says string, err error) {
 	err = c.query(`PRAGMA integrity_check`, func(s *sqlite3.Stmt) error { says += s.ColumnText(0); return nil })
 	return says, err
 }
+
+// Looking says whether the store looks for other processes' commits.
+func (s *Store) Looking() bool {
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	return s.watch.looking
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -189,5 +190,21 @@ func TestClose(t *testing.T) {
 		_, err = os.Stat(filepath.Join(dir, sqlite.File+"-wal"))
 		require.ErrorIs(t, err, os.ErrNotExist, "the last connection to close deletes the WAL")
 		require.ErrorIs(t, <-waited, eventstore.ErrClosed)
+	}
+}
+
+// TestLooking: the file is looked at for other processes' appends only while somebody waits.
+func TestLooking(t *testing.T) {
+	t.Parallel()
+	s := opened(t, t.TempDir())
+	require.False(t, s.Looking())
+	for range 3 {
+		ctx, stop := context.WithCancel(t.Context())
+		waited := make(chan error)
+		go func() { waited <- s.Wait(ctx, 100) }()
+		require.Eventually(t, s.Looking, 10*time.Second, time.Millisecond)
+		stop()
+		require.ErrorIs(t, <-waited, context.Canceled)
+		require.Eventually(t, func() bool { return !s.Looking() }, 10*time.Second, time.Millisecond)
 	}
 }

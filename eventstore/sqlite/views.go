@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -81,11 +80,6 @@ func (c *conn) checkpoint(view string) (at int64, err error) {
 // Commit is eventstore.Views'. It doesn't wait for the disk: after a power cut a view may stand a little earlier, rows and checkpoint
 // together, and is folded on from there.
 func (s *Store) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
-	for i := range rows {
-		if rows[i].View != view {
-			return fmt.Errorf("sqlite: a row of view %q in a commit of view %q", rows[i].View, view)
-		}
-	}
 	if err := s.usable(ctx); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package storetest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sort"
 	"time"
 
@@ -60,11 +59,6 @@ func (s memory) Commit(ctx context.Context, view string, from, to int64, rows []
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range rows {
-		if r.View != view {
-			return fmt.Errorf("model: a row of view %q in a commit of view %q", r.View, view)
-		}
-	}
 	if s.model.has(FaultRowsBeforeCheck) {
 		s.model.writeRows(rows)
 	}

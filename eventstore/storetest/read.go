@@ -258,6 +258,7 @@ func checkFollow(t T, f Factory) {
 func checkClosed(t T, f Factory) {
 	fx := begin(t, f)
 	answer := waiting(fx.ctx, fx.store, fx.store, 1<<40)
+	letWait()
 	require.NoError(t, fx.store.Close())
 	require.ErrorIs(t, f.await(answer), eventstore.ErrClosed, "who waits is told")
 	_, err := fx.store.Append(fx.ctx, write(citizen(), 1))

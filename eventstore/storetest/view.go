@@ -51,6 +51,10 @@ func checkViewRows(t T, f Factory) {
 	binary := string([]byte{0, 0xFF, '\'', 0})
 	commit(row("v", binary, binary))
 	require.Equal(t, []string{binary}, fx.get("v", binary))
+	// One checkpoint may carry rows of several views.
+	commit(row("v", "a", "6"), row("w", "a", "another view's"))
+	require.Equal(t, []string{"6"}, fx.get("v", "a"))
+	require.Equal(t, []string{"another view's"}, fx.get("w", "a"))
 	// Of one key twice in a commit the last stands.
 	commit(row("v", "a", "4"), eventstore.Row{View: "v", Key: []byte("a")}, row("v", "a", "5"))
 	require.Equal(t, []string{"5"}, fx.get("v", "a"))
