@@ -161,9 +161,11 @@ const (
 )
 
 // attempt calls try until it succeeds, its error is beyond repeating, or ctx ends; 50 ms apart, doubling to 1 s. certain tells that no
-// failed try can have arrived at the broker, so that a refusal is one for certain. failed, when not nil, is told each failed try.
+// failed try can have arrived at the broker, so that a refusal is one for certain. failed, when not nil, is told each failed try. The log
+// is told after about 1.5 s, and every 10 s from then on.
 func (c *Client) attempt(ctx context.Context, failed func(error), try func(context.Context) error) (certain bool, err error) {
 	certain = true
+	tries := 0
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if ctx.Err() != nil {
 			return certain, errors.Join(context.Cause(ctx), err)
@@ -185,6 +187,9 @@ func (c *Client) attempt(ctx context.Context, failed func(error), try func(conte
 		}
 		if moved(err) {
 			c.refresh()
+		}
+		if tries++; tries%10 == 5 && ctx.Err() == nil {
+			c.log.Warn("Kafka doesn't answer as it should; trying again", "tries", tries, "error", err)
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -79,8 +79,15 @@ func open(t testing.TB, config Config) *Client {
 // topicName returns a topic's name of the test's own; the topic is deleted when the test ends.
 func topicName(t testing.TB) string {
 	t.Helper()
-	addr := kafka.TCP(brokers(t)...)
+	brokers(t)
 	topic := "test." + strings.ToLower(rand.Text())
+	deleteAfterwards(t, topic)
+	return topic
+}
+
+func deleteAfterwards(t testing.TB, topic string) {
+	t.Helper()
+	addr := kafka.TCP(brokers(t)...)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -88,7 +95,6 @@ func topicName(t testing.TB) string {
 		defer transport.CloseIdleConnections()
 		_, _ = (&kafka.Client{Addr: addr, Transport: transport}).DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})
 	})
-	return topic
 }
 
 func deadline(t testing.TB) context.Context {
@@ -165,6 +171,7 @@ type record struct {
 	offset  int64
 	key     string
 	value   string
+	null    bool // the value
 	headers []protocol.Header
 }
 
@@ -195,7 +202,7 @@ func consume(t testing.TB, topic string, partition int) []record {
 		value, err := protocol.ReadAll(r.Value)
 		require.NoError(t, err)
 		headers := append([]protocol.Header(nil), r.Headers...)
-		out = append(out, record{r.Offset, string(key), string(value), headers})
+		out = append(out, record{r.Offset, string(key), string(value), value == nil, headers})
 	})
 	require.NoError(t, err)
 	return out

@@ -31,7 +31,8 @@ func (c *Client) NewSender(views eventstore.Views, stream string, lane, lanes in
 	return &Sender{client: c, lane: c.Lane(topic, lane, state), state: state, topic: topic, lanes: lanes}
 }
 
-// TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor there.
+// TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor that was sent:
+// the topic's last one, or the saved one where it is later, for a topic's records expire.
 func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 	if err := s.client.EnsureTopic(ctx, s.topic, s.lanes); err != nil {
 		return "", fatal(err)
@@ -43,20 +44,45 @@ func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 	if !s.state.claimed && tail.Cursor != "" {
 		return "", fmt.Errorf("%w: %w: %s", delivery.ErrFatal, errForeign, s.topic)
 	}
-	return tail.Cursor, s.state.claim(ctx)
+	if err := s.state.claim(ctx); err != nil {
+		return "", err
+	}
+	return later(s.state.cursor, tail.Cursor), nil
+}
+
+// later returns the later of two cursors. Where one is none of ours, it is the topic's, and delivery refuses it.
+func later(saved, found string) string {
+	a, err := delivery.ParseCursor(saved)
+	if err != nil {
+		return found
+	}
+	b, err := delivery.ParseCursor(found)
+	switch {
+	case found != "" && err != nil, err == nil && (b.Generation > a.Generation || b.Generation == a.Generation && b.Number > a.Number):
+		return found
+	default:
+		return saved
+	}
 }
 
 // errForeign refuses a topic with events of another log: their cursors look like ours, and ours would be taken for sent. A lane claims
 // its partition, empty, before it sends: what holds events and isn't claimed is somebody else's.
 var errForeign = errors.New("kafka: the topic holds another log's events; delete it, or use another cluster for this log")
 
-// Send returns nil only when the broker has acknowledged every message.
+// Send returns nil only when the broker has acknowledged every message and the last one's cursor is saved. If the process dies between
+// the two, the topic itself tells the next sender, for as long as it keeps its records.
 func (s *Sender) Send(ctx context.Context, messages []delivery.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
 	batch := make([]Message, len(messages))
 	for i := range messages {
 		batch[i] = binaryMode(&messages[i])
 	}
-	return fatal(s.lane.Send(ctx, batch))
+	if err := s.lane.Send(ctx, batch); err != nil {
+		return fatal(err)
+	}
+	return s.state.advance(ctx, messages[len(messages)-1].Cursor.String())
 }
 
 // fatal marks what a person must look at: the broker refused for certain, and would again.
@@ -94,12 +120,13 @@ type viewState struct {
 	view    string
 	changes int64
 	state   State
-	claimed bool // the partition was found empty by this log's first sender
+	claimed bool   // the partition was found empty by this log's first sender
+	cursor  string // of the last message acknowledged; "" if none
 }
 
 var _ StateStore = (*viewState)(nil)
 
-// stateBytes is a stored row: producer id, epoch, claimed.
+// stateBytes is a stored row: producer id, epoch, claimed. The cursor follows.
 const stateBytes = 11
 
 // Load reads the state.
@@ -112,15 +139,15 @@ func (s *viewState) Load(ctx context.Context) (State, bool, error) {
 	if err != nil {
 		return State{}, false, err
 	}
-	s.changes, s.state, s.claimed = changes, State{}, false
-	if len(values[0]) != stateBytes {
+	s.changes, s.state, s.claimed, s.cursor = changes, State{}, false, ""
+	if len(values[0]) < stateBytes {
 		return State{}, false, nil
 	}
 	s.state = State{
-		ProducerID: int64(binary.BigEndian.Uint64(values[0])),
-		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])),
+		ProducerID: int64(binary.BigEndian.Uint64(values[0])),     // #nosec G115 -- the bits that write put there
+		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])), // #nosec G115
 	}
-	s.claimed = values[0][10] == 1
+	s.claimed, s.cursor = values[0][10] == 1, string(values[0][stateBytes:])
 	return s.state, true, nil
 }
 
@@ -139,13 +166,20 @@ func (s *viewState) claim(ctx context.Context) error {
 	return s.write(ctx)
 }
 
+// advance notes that all up to cursor is acknowledged.
+func (s *viewState) advance(ctx context.Context, cursor string) error {
+	s.cursor = cursor
+	return s.write(ctx)
+}
+
 func (s *viewState) write(ctx context.Context) error {
-	value := binary.BigEndian.AppendUint64(nil, uint64(s.state.ProducerID))
-	value = binary.BigEndian.AppendUint16(value, uint16(s.state.Epoch))
+	value := binary.BigEndian.AppendUint64(nil, uint64(s.state.ProducerID)) // #nosec G115 -- the bits
+	value = binary.BigEndian.AppendUint16(value, uint16(s.state.Epoch))     // #nosec G115
 	value = append(value, 0)
 	if s.claimed {
 		value[10] = 1
 	}
+	value = append(value, s.cursor...)
 	row := eventstore.Row{View: s.view, Key: []byte("producer"), Value: value}
 	if err := s.views.Commit(ctx, s.view, s.changes, s.changes+1, []eventstore.Row{row}); err != nil {
 		return err
