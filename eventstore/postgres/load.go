@@ -44,10 +44,7 @@ func (s *Store) ReadAggregates(ctx context.Context, aggregates ...eventstore.Agg
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if l.err != nil {
-		return nil, s.failed("read aggregates", l.err)
-	}
-	return l.out, nil
+	return l.out, l.err
 }
 
 func (d *loader) add(ctx context.Context, l *load) {
@@ -137,20 +134,14 @@ func (s *Store) queryAggregates(ctx context.Context, aggregates []eventstore.Agg
 	for i, a := range aggregates {
 		categories[i], ids[i] = int16(a.Category), a.ID
 	}
-	rows, err := s.pool.Query(ctx, readAggregatesSQL, categories, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	decoder := newDecoder(1) // callers keep single aggregates: no memory shared between them
 	out := make([][]eventstore.Recorded, len(aggregates))
-	for rows.Next() {
-		columns := rows.RawValues()
+	_, err := s.query(ctx, "read aggregates", func(columns [][]byte) {
 		n := int8Of(columns[18]) - 1
 		out[n] = append(out[n], eventstore.Recorded{})
 		decoder.record(&out[n][len(out[n])-1], columns)
-	}
-	if err := rows.Err(); err != nil {
+	}, readAggregatesSQL, categories, ids)
+	if err != nil {
 		return nil, err
 	}
 	// The join goes chunk by chunk in version order today; nothing promises it.

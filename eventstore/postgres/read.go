@@ -23,57 +23,41 @@ SELECT ` + recordColumns + `, e.n
 FROM unnest($1::smallint[], $2::uuid[]) WITH ORDINALITY e (category, aggregate, n)
 	JOIN chunks c ON c.category = e.category AND c.aggregate = e.aggregate
 	JOIN log l ON l.position >= c.position AND l.position < c.position + c.count`
-	readCommandsSQL = `
-SELECT k.n, c.body, c.position, c.count, l.recorded_at
-FROM unnest($1::bytea[]) WITH ORDINALITY k (key, n) JOIN commands c ON c.key = k.key JOIN log l ON l.position = c.position`
 	headSQL = `SELECT position, recorded_at FROM log ORDER BY position DESC LIMIT 1`
 )
 
 // ReadAll reads up to limit records from position from on; empty at the head.
 func (s *Store) ReadAll(ctx context.Context, from int64, limit int) ([]eventstore.Recorded, error) {
-	if err := s.check(ctx); err != nil || limit <= 0 {
-		return nil, err
+	if limit <= 0 {
+		return nil, s.check(ctx)
 	}
-	rows, err := s.pool.Query(ctx, readAllSQL, from, from+int64(limit))
-	if err != nil {
-		return nil, s.failed("read the log", err)
-	}
-	defer rows.Close()
 	decoder := newDecoder(limit)
 	var out []eventstore.Recorded
-	for rows.Next() {
+	_, err := s.query(ctx, "read the log", func(columns [][]byte) {
 		if out == nil {
 			out = make([]eventstore.Recorded, 0, min(limit, 1<<13))
 		}
 		out = append(out, eventstore.Recorded{})
-		decoder.record(&out[len(out)-1], rows.RawValues())
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("read the log", err)
+		decoder.record(&out[len(out)-1], columns)
+	}, readAllSQL, from, from+int64(limit))
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
 // Read reads single positions, in the order asked; a position beyond the head is ErrNotFound.
 func (s *Store) Read(ctx context.Context, positions ...int64) ([]eventstore.Recorded, error) {
-	if err := s.check(ctx); err != nil || len(positions) == 0 {
-		return nil, err
+	if len(positions) == 0 {
+		return nil, s.check(ctx)
 	}
-	rows, err := s.pool.Query(ctx, readSQL, positions)
-	if err != nil {
-		return nil, s.failed("read positions", err)
-	}
-	defer rows.Close()
 	decoder := newDecoder(len(positions))
 	out := make([]eventstore.Recorded, len(positions))
-	found := 0
-	for rows.Next() {
-		columns := rows.RawValues()
+	found, err := s.query(ctx, "read positions", func(columns [][]byte) {
 		decoder.record(&out[int8Of(columns[18])-1], columns)
-		found++
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("read positions", err)
+	}, readSQL, positions)
+	if err != nil {
+		return nil, err
 	}
 	if found < len(positions) {
 		return nil, fmt.Errorf("%w: %d of %d positions", eventstore.ErrNotFound, len(positions)-found, len(positions))
@@ -83,58 +67,44 @@ func (s *Store) Read(ctx context.Context, positions ...int64) ([]eventstore.Reco
 
 // ReadAggregate reads one aggregate from a version on (≥ 1), at most limit records (0: all).
 func (s *Store) ReadAggregate(ctx context.Context, aggregate eventstore.Aggregate, from int32, limit int) ([]eventstore.Recorded, error) {
-	if err := s.check(ctx); err != nil {
-		return nil, err
-	}
 	var most any // NULL: no limit
 	if limit > 0 {
 		most = int64(limit)
 	}
-	rows, err := s.pool.Query(ctx, readAggregateSQL, int16(aggregate.Category), [16]byte(aggregate.ID), from, most)
-	if err != nil {
-		return nil, s.failed("read an aggregate", err)
-	}
-	defer rows.Close()
 	decoder := newDecoder(limit)
 	var out []eventstore.Recorded
-	for rows.Next() {
+	_, err := s.query(ctx, "read an aggregate", func(columns [][]byte) {
 		out = append(out, eventstore.Recorded{})
-		decoder.record(&out[len(out)-1], rows.RawValues())
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("read an aggregate", err)
+		decoder.record(&out[len(out)-1], columns)
+	}, readAggregateSQL, int16(aggregate.Category), [16]byte(aggregate.ID), from, most)
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
 // ReadCommands finds the first results of commands, in the order asked.
 func (s *Store) ReadCommands(ctx context.Context, commands ...eventstore.Command) ([]eventstore.Known, error) {
-	if err := s.check(ctx); err != nil || len(commands) == 0 {
-		return nil, err
+	if len(commands) == 0 {
+		return nil, s.check(ctx)
 	}
 	keys := make([][]byte, len(commands))
 	for i := range commands {
 		keys[i] = commands[i].Key[:]
 	}
-	rows, err := s.pool.Query(ctx, readCommandsSQL, keys)
-	if err != nil {
-		return nil, s.failed("look up commands", err)
-	}
-	defer rows.Close()
 	out := make([]eventstore.Known, len(commands))
-	for rows.Next() {
-		columns := rows.RawValues()
+	_, err := s.query(ctx, "look up commands", func(columns [][]byte) {
 		i := int8Of(columns[0]) - 1
 		if [32]byte(columns[1]) != commands[i].Body {
 			out[i].Reused = true
-			continue
+			return
 		}
 		out[i] = eventstore.Known{Found: true, Result: eventstore.Result{
 			Position: int8Of(columns[2]), Count: int(int4Of(columns[3])), RecordedAt: timeOf(columns[4]), Repeated: true,
 		}}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("look up commands", err)
+	}, knownSQL, keys)
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -142,19 +112,8 @@ func (s *Store) ReadCommands(ctx context.Context, commands ...eventstore.Command
 // Head returns the last record's position and time; position -1 on an empty log.
 func (s *Store) Head(ctx context.Context) (eventstore.Head, error) {
 	head := eventstore.Head{Position: -1}
-	if err := s.check(ctx); err != nil {
-		return head, err
-	}
-	rows, err := s.pool.Query(ctx, headSQL)
-	if err != nil {
-		return head, s.failed("read the head", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		head = eventstore.Head{Position: int8Of(rows.RawValues()[0]), RecordedAt: timeOf(rows.RawValues()[1])}
-	}
-	if err := rows.Err(); err != nil {
-		return head, s.failed("read the head", err)
-	}
-	return head, nil
+	_, err := s.query(ctx, "read the head", func(columns [][]byte) {
+		head = eventstore.Head{Position: int8Of(columns[0]), RecordedAt: timeOf(columns[1])}
+	}, headSQL)
+	return head, err
 }

@@ -199,17 +199,50 @@ func (c Config) newPool(ctx context.Context) (*pgxpool.Pool, error) {
 
 // Identity returns the log's id and current generation; ErrNoGenesis if the store holds no log yet.
 func (s *Store) Identity(ctx context.Context) (eventstore.Identity, error) {
-	if err := s.check(ctx); err != nil {
-		return eventstore.Identity{}, err
-	}
 	var identity eventstore.Identity
-	err := s.pool.QueryRow(ctx, "SELECT log_id, generation FROM meta ORDER BY generation DESC LIMIT 1").
-		Scan((*[16]byte)(&identity.LogID), &identity.Generation)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return identity, eventstore.ErrNoGenesis
-	case err != nil:
-		return identity, s.failed("read the log's identity", err)
+	const sql = "SELECT log_id, generation FROM meta ORDER BY generation DESC LIMIT 1"
+	n, err := s.query(ctx, "read the log's identity", func(columns [][]byte) {
+		identity = eventstore.Identity{LogID: [16]byte(columns[0]), Generation: int8Of(columns[1])}
+	}, sql)
+	if err == nil && n == 0 {
+		err = eventstore.ErrNoGenesis
 	}
-	return identity, nil
+	return identity, err
+}
+
+// query runs a statement, gives each row's columns (in binary, the connection's own bytes) to row, and returns how many there were. Every
+// statement run by it may be run twice: it is, once, when the connection turns out to be dead (the server was restarted) before any row
+// has come.
+func (s *Store) query(ctx context.Context, doing string, row func(columns [][]byte), sql string, args ...any) (n int, err error) {
+	if err := s.check(ctx); err != nil {
+		return 0, err
+	}
+	for range 2 {
+		if n, err = s.queryOnce(ctx, row, sql, args); err == nil {
+			return n, nil
+		}
+		if n > 0 || !broken(err) || ctx.Err() != nil {
+			break
+		}
+		s.pool.Reset() // the others will hardly be alive
+	}
+	return n, s.failed(doing, err)
+}
+
+func (s *Store) queryOnce(ctx context.Context, row func(columns [][]byte), sql string, args []any) (n int, err error) {
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for ; rows.Next(); n++ {
+		row(rows.RawValues())
+	}
+	return n, rows.Err()
+}
+
+// broken says whether err is the connection's end rather than the server's answer to the statement.
+func broken(err error) bool {
+	var server *pgconn.PgError
+	return !errors.As(err, &server) || server.SeverityUnlocalized != "ERROR"
 }

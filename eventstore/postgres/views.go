@@ -19,41 +19,33 @@ const (
 	// A new view stands at 0 and has no row.
 	beginSQL  = `INSERT INTO checkpoints (view, position) VALUES ($1, 0) ON CONFLICT (view) DO NOTHING`
 	moveSQL   = `UPDATE checkpoints SET position = $3 WHERE view = $1 AND position = $2`
-	upsertSQL = `INSERT INTO views SELECT $1, r.* FROM unnest($2::bytea[], $3::bytea[]) r
+	standsSQL = `SELECT position FROM checkpoints WHERE view = $1 FOR SHARE`
+	upsertSQL = `INSERT INTO views SELECT r.* FROM unnest($1::text[], $2::bytea[], $3::bytea[]) r
 		ON CONFLICT (view, key) DO UPDATE SET value = excluded.value`
-	deleteSQL = `DELETE FROM views v USING unnest($2::bytea[]) k (key) WHERE v.view = $1 AND v.key = k.key`
+	deleteSQL = `DELETE FROM views v USING unnest($1::text[], $2::bytea[]) r (view, key) WHERE v.view = r.view AND v.key = r.key`
 )
 
 // Get returns the values in the order of keys; nil where there is none.
 func (s *Store) Get(ctx context.Context, view string, keys ...[]byte) ([][]byte, error) {
-	if err := s.check(ctx); err != nil || len(keys) == 0 {
-		return nil, err
+	if len(keys) == 0 {
+		return nil, s.check(ctx)
 	}
 	asked := make([][]byte, len(keys))
 	for i, key := range keys {
 		asked[i] = notNull(key)
 	}
-	rows, err := s.pool.Query(ctx, getSQL, view, asked)
-	if err != nil {
-		return nil, s.failed("read a view", err)
-	}
-	defer rows.Close()
 	out := make([][]byte, len(keys))
-	for rows.Next() {
-		columns := rows.RawValues()
+	_, err := s.query(ctx, "read a view", func(columns [][]byte) {
 		out[int8Of(columns[0])-1] = append([]byte{}, columns[1]...)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("read a view", err)
+	}, getSQL, view, asked)
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
 // Scan returns up to limit rows (0: all) with from ≤ key < to (nil to: no upper bound) in key order, or in reverse.
 func (s *Store) Scan(ctx context.Context, view string, from, to []byte, limit int, reverse bool) ([]eventstore.Row, error) {
-	if err := s.check(ctx); err != nil {
-		return nil, err
-	}
 	var most any
 	if limit > 0 {
 		most = int64(limit)
@@ -62,57 +54,63 @@ func (s *Store) Scan(ctx context.Context, view string, from, to []byte, limit in
 	if reverse {
 		sql = scanReverseSQL
 	}
-	rows, err := s.pool.Query(ctx, sql, view, notNull(from), to, most)
-	if err != nil {
-		return nil, s.failed("scan a view", err)
-	}
-	defer rows.Close()
 	var out []eventstore.Row
-	for rows.Next() {
-		columns := rows.RawValues()
+	_, err := s.query(ctx, "scan a view", func(columns [][]byte) {
 		out = append(out, eventstore.Row{View: view, Key: append([]byte{}, columns[0]...), Value: append([]byte{}, columns[1]...)})
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.failed("scan a view", err)
+	}, sql, view, notNull(from), to, most)
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
 // Checkpoint returns the position of the next record to fold; 0 for a new view.
-func (s *Store) Checkpoint(ctx context.Context, view string) (int64, error) {
-	if err := s.check(ctx); err != nil {
-		return 0, err
-	}
-	var position int64
-	err := s.pool.QueryRow(ctx, checkpointSQL, view).Scan(&position)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, s.failed("read a checkpoint", err)
-	}
-	return position, nil
+func (s *Store) Checkpoint(ctx context.Context, view string) (position int64, err error) {
+	_, err = s.query(ctx, "read a checkpoint", func(columns [][]byte) { position = int8Of(columns[0]) }, checkpointSQL, view)
+	return position, err
 }
 
-// Commit writes rows and moves the checkpoint from `from` to `to` in one transaction; from == to only writes rows.
+// Commit writes rows (of this view or others) and moves the checkpoint from `from` to `to` in one transaction; from == to only writes rows.
 func (s *Store) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := moveCheckpoint(ctx, tx, view, from, to); err != nil {
-			return err
-		}
-		return writeRows(ctx, tx, view, rows)
-	})
-	var conflict *eventstore.Conflict
-	switch {
-	case err == nil || errors.As(err, &conflict):
-		return err
-	default:
-		return s.failed("commit a view", err)
+	tx, err := s.pool.Begin(ctx)
+	if err != nil && broken(err) && ctx.Err() == nil {
+		s.pool.Reset() // nothing has been done yet: once more, on a live connection
+		tx, err = s.pool.Begin(ctx)
 	}
+	if err == nil {
+		err = commitView(ctx, tx, view, from, to, rows)
+	}
+	if err == nil || errors.Is(err, eventstore.ErrConflict) {
+		return err
+	}
+	return s.failed("commit a view", err)
+}
+
+// commitView ends tx in any case. If the connection breaks at the commit nobody knows whether it happened: the caller reads the
+// checkpoint again before it folds on.
+func commitView(ctx context.Context, tx pgx.Tx, view string, from, to int64, rows []eventstore.Row) error {
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after the commit it does nothing
+	if err := moveCheckpoint(ctx, tx, view, from, to); err != nil {
+		return err
+	}
+	if err := writeRows(ctx, tx, rows); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
 }
 
 func moveCheckpoint(ctx context.Context, tx pgx.Tx, view string, from, to int64) error {
 	if from == to {
+		var at int64 // a new view stands at 0
+		if err := tx.QueryRow(ctx, standsSQL, view).Scan(&at); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if at != from {
+			return &eventstore.Conflict{Kind: eventstore.ConflictView}
+		}
 		return nil
 	}
 	if from == 0 {
@@ -127,28 +125,34 @@ func moveCheckpoint(ctx context.Context, tx pgx.Tx, view string, from, to int64)
 	return err
 }
 
-func writeRows(ctx context.Context, tx pgx.Tx, view string, rows []eventstore.Row) error {
-	last := make(map[string]int, len(rows))
+// writeRows sets and deletes rows; of one that is named twice the last stands.
+func writeRows(ctx context.Context, tx pgx.Tx, rows []eventstore.Row) error {
+	type name struct{ view, key string }
+	last := make(map[name]int, len(rows))
 	for i := range rows {
-		last[string(rows[i].Key)] = i
+		last[name{rows[i].View, string(rows[i].Key)}] = i
 	}
-	var keys, values, deleted [][]byte
+	var set, deleted struct {
+		views        []string
+		keys, values [][]byte
+	}
 	for i := range rows {
+		r := &rows[i]
 		switch {
-		case last[string(rows[i].Key)] != i: // set again further on
-		case rows[i].Value == nil:
-			deleted = append(deleted, notNull(rows[i].Key))
+		case last[name{r.View, string(r.Key)}] != i: // set again further on
+		case r.Value == nil:
+			deleted.views, deleted.keys = append(deleted.views, r.View), append(deleted.keys, notNull(r.Key))
 		default:
-			keys, values = append(keys, notNull(rows[i].Key)), append(values, rows[i].Value)
+			set.views, set.keys, set.values = append(set.views, r.View), append(set.keys, notNull(r.Key)), append(set.values, r.Value)
 		}
 	}
-	if len(keys) > 0 {
-		if _, err := tx.Exec(ctx, upsertSQL, view, keys, values); err != nil {
+	if len(set.keys) > 0 {
+		if _, err := tx.Exec(ctx, upsertSQL, set.views, set.keys, set.values); err != nil {
 			return err
 		}
 	}
-	if len(deleted) > 0 {
-		if _, err := tx.Exec(ctx, deleteSQL, view, deleted); err != nil {
+	if len(deleted.keys) > 0 {
+		if _, err := tx.Exec(ctx, deleteSQL, deleted.views, deleted.keys); err != nil {
 			return err
 		}
 	}
@@ -157,14 +161,9 @@ func writeRows(ctx context.Context, tx pgx.Tx, view string, rows []eventstore.Ro
 
 // Drop removes a view's rows and checkpoint.
 func (s *Store) Drop(ctx context.Context, view string) error {
-	if err := s.check(ctx); err != nil {
-		return err
-	}
 	const sql = `WITH rows AS (DELETE FROM views WHERE view = $1) DELETE FROM checkpoints WHERE view = $1`
-	if _, err := s.pool.Exec(ctx, sql, view); err != nil {
-		return s.failed("drop a view", err)
-	}
-	return nil
+	_, err := s.query(ctx, "drop a view", func([][]byte) {}, sql, view)
+	return err
 }
 
 // notNull makes the empty key of a nil slice.
