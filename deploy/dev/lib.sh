@@ -78,7 +78,7 @@ stop_postgres() {
 	pid=$(pg_pid) || pid=
 	if [[ -n $dir ]] && ours "$pid" "$dir"; then
 		say "stopping PostgreSQL (pid $pid)"
-		as_pg kill -INT "$pid" # fast shutdown: open connections are ended, then a checkpoint
+		kill -INT "$pid" # fast shutdown: open connections are ended, then a checkpoint
 		wait_gone "$pid" "$dir" 60 || die "PostgreSQL (pid $pid) does not end"
 	fi
 }
