@@ -132,7 +132,7 @@ func (c *cli) benchTellWith(ctx context.Context, b benchConfig, name string, sta
 // tellOnce is one caller's next change of some citizen: the bytes of a line, to the answer.
 func (h *hub) tellOnce(people []citizen.ID) func(context.Context, int) (int, error) {
 	return func(ctx context.Context, _ int) (int, error) {
-		n := rand.IntN(len(people)) //nolint:gosec // a load, no secret
+		n := rand.IntN(len(people)) // #nosec G404 -- a load, no secret
 		line, problem := h.registry.ParseLine(invented("bench", "address-changed", inventedAddress(n)))
 		if problem != nil {
 			return 0, fmt.Errorf("the bench's own line: %s", problem.Code)

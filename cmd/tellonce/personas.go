@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/tellonce/hub/adapters/web"
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
@@ -71,7 +69,7 @@ func (h *hub) residents(ctx context.Context) ([]web.Persona, error) {
 		id := entries[i].Subject
 		out = append(out, web.Persona{
 			ID: "resident-" + id.String(), Name: given + " " + family, Role: journal.RoleCitizen, About: consent.Text{EN: "Resident", FR: "Résident ou résidente"},
-			Actor: journal.Actor{Kind: journal.ActorResident, Role: journal.RoleCitizen, ID: id.String(), Citizen: uuid.UUID(id)},
+			Actor: journal.Actor{Kind: journal.ActorResident, Role: journal.RoleCitizen, ID: id.String(), Citizen: id},
 		})
 	}
 	return out, nil

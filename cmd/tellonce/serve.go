@@ -128,10 +128,11 @@ func (h *hub) claim(ctx context.Context) (release func(), err error) {
 }
 
 func (a *app) listen() (err error) {
-	if a.public, err = net.Listen("tcp", a.serveConfig.listen); err != nil {
+	var listener net.ListenConfig
+	if a.public, err = listener.Listen(a.drain, "tcp", a.serveConfig.listen); err != nil {
 		return fmt.Errorf("--listen: %w; choose another address, or port 0 for any free one", err)
 	}
-	if a.operator, err = net.Listen("tcp", a.operatorListen); err != nil {
+	if a.operator, err = listener.Listen(a.drain, "tcp", a.operatorListen); err != nil {
 		_ = a.public.Close()
 		return fmt.Errorf("--operator-listen: %w; choose another address, or port 0 for any free one", err)
 	}
