@@ -142,6 +142,48 @@ func BenchmarkReadAggregates(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "aggregates/s")
 }
 
+// BenchmarkCommit: folding views of one row a step, beside no appends and beside 32 writers.
+func BenchmarkCommit(b *testing.B) {
+	for _, followers := range []int{1, 4} {
+		for _, writers := range []int{0, 32} {
+			b.Run(fmt.Sprintf("%d-followers-%d-writers", followers, writers), func(b *testing.B) {
+				s := opened(b, b.TempDir())
+				ctx, stop := context.WithCancel(context.Background())
+				var wait, background sync.WaitGroup
+				var appended atomic.Int64
+				for range writers {
+					background.Go(func() {
+						for ctx.Err() == nil {
+							if _, err := s.Append(context.Background(), tell(uuid.New(), 0)); err == nil {
+								appended.Add(1)
+							}
+						}
+					})
+				}
+				b.ResetTimer()
+				for f := range followers {
+					wait.Go(func() {
+						view := fmt.Sprint(f)
+						for i := range int64(b.N) {
+							row := eventstore.Row{View: view, Key: fmt.Append(nil, i%1000), Value: make([]byte, 100)}
+							if err := s.Commit(context.Background(), view, i, i+1, []eventstore.Row{row}); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wait.Wait()
+				b.ReportMetric(float64(followers*b.N)/b.Elapsed().Seconds(), "commits/s")
+				b.ReportMetric(float64(appended.Load())/b.Elapsed().Seconds(), "appends/s")
+				b.ReportMetric(0, "ns/op")
+				stop()
+				background.Wait()
+			})
+		}
+	}
+}
+
 // BenchmarkReadAll: pages of a filled log.
 func BenchmarkReadAll(b *testing.B) {
 	s := opened(b, b.TempDir())

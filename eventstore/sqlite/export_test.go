@@ -19,9 +19,9 @@ func (s *Store) OnWriter(format string, args ...any) error {
 	return c.db.Exec(fmt.Sprintf(format, args...))
 }
 
-// OpenOn opens a store on another disk: a VFS by its name.
-func OpenOn(ctx context.Context, dir, vfs string) (*Store, error) {
-	return Open(ctx, Config{Dir: dir, vfs: vfs, copyAt: 20, restartAt: 80})
+// OpenOn opens a store on another disk: a VFS by its name, and how to sync its WAL.
+func OpenOn(ctx context.Context, dir, vfs string, sync func() error) (*Store, error) {
+	return Open(ctx, Config{Dir: dir, vfs: vfs, sync: sync, copyAt: 20, restartAt: 80})
 }
 
 // IntegrityCheck is SQLite's own verdict on the file: "ok", or what is wrong.

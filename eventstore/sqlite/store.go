@@ -36,8 +36,9 @@ type Config struct {
 	// Clock is the store's clock; default time.Now.
 	Clock func() time.Time
 
-	copyAt, restartAt int64  // pages: see copier; tests set them lower
-	vfs               string // tests put a failing disk in its place
+	copyAt, restartAt int64        // pages: see copier; tests set them lower
+	vfs               string       // tests put a failing disk in its place …
+	sync              func() error // … and sync that
 }
 
 func (c Config) withDefaults() Config {
@@ -62,6 +63,8 @@ type Store struct {
 	readers   chan *conn // holds idle connections; nil in place of one not yet opened
 	watch     watch
 	copier    copier
+	flusher   flusher
+	closeWAL  func() error
 	closing   context.Context // ends when Close begins
 	close     context.CancelFunc
 	once      sync.Once
@@ -93,6 +96,10 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, errors.Join(answer(ctx, err), writer.close())
 	}
 	s.copier.done.Go(s.copyWAL)
+	s.flusher.sync, s.closeWAL = walSync(config.Dir)
+	if config.sync != nil {
+		s.flusher.sync = config.sync
+	}
 	s.committer = eventstore.NewCommitter(driver{s}, eventstore.CommitterConfig{
 		Clock:     config.Clock,
 		Committed: func(h eventstore.Head) { s.watch.signal.Raise(h.Position) },
@@ -156,7 +163,9 @@ func (s *Store) Close() error {
 		s.watch.end()
 		s.copier.done.Wait()
 		// The last connection to close moves the WAL into the file and deletes it.
-		errs = append(errs, (<-s.writer).close())
+		writer := <-s.writer
+		s.flusher.turn.Lock() // behind the last sync
+		errs = append(errs, s.closeWAL(), writer.close())
 		s.closed = errors.Join(errs...)
 	})
 	return s.closed
@@ -200,7 +209,7 @@ func (s *Store) snapshot(ctx context.Context, do func(*conn) error) error {
 }
 
 // write runs do in a transaction under the write lock of all processes. durable transactions are on the disk when write returns; others
-// are whole or absent after a power cut, and on the disk with the next durable one.
+// are whole or absent after a power cut, and on the disk with the next durable one or the next flush.
 func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) error {
 	var c *conn
 	select {

@@ -77,13 +77,13 @@ func (c *conn) checkpoint(view string) (at int64, err error) {
 	return at, err
 }
 
-// Commit is eventstore.Views'. It doesn't wait for the disk: after a power cut a view may stand a little earlier, rows and checkpoint
-// together, and is folded on from there.
+// Commit is eventstore.Views'. If the process dies before it returns, the view stands at from or at to, rows and checkpoint together. It is
+// eventstore.ErrUnknownOutcome if the disk failed to sync.
 func (s *Store) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return s.write(ctx, false, func(c *conn) error {
+	err := s.write(ctx, false, func(c *conn) error {
 		at, err := c.checkpoint(view)
 		if err != nil {
 			return err
@@ -98,6 +98,10 @@ func (s *Store) Commit(ctx context.Context, view string, from, to int64, rows []
 		}
 		return c.setRows(rows)
 	})
+	if err != nil {
+		return err
+	}
+	return s.flusher.flush()
 }
 
 // Drop is eventstore.Views'.
@@ -105,10 +109,14 @@ func (s *Store) Drop(ctx context.Context, view string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return s.write(ctx, false, func(c *conn) error {
+	err := s.write(ctx, false, func(c *conn) error {
 		if err := c.exec(sqlDropRows, view); err != nil {
 			return err
 		}
 		return c.exec(sqlDropCheckpoint, view)
 	})
+	if err != nil {
+		return err
+	}
+	return s.flusher.flush()
 }
