@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,4 +38,34 @@ func TestStepsOfAChangesLife(t *testing.T) {
 		delete(inCode, row[1])
 	}
 	require.Empty(t, inCode, fmt.Sprintf("steps that the document doesn't have: %v", inCode))
+}
+
+// TestCommandsOfTheDocs runs every command of the console blocks, document by document, each in an empty folder with the sample input.
+func TestCommandsOfTheDocs(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	ran := 0
+	for _, name := range append(documents, "../../README.md") {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		dir := t.TempDir()
+		require.NoError(t, os.CopyFS(filepath.Join(dir, "agreements"), os.DirFS(samples+"agreements")))
+		require.NoError(t, os.CopyFS(dir, os.DirFS(samples+"small")))
+		for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			for line := range strings.Lines(block[1]) {
+				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
+				if !ok || strings.HasPrefix(command, "make ") || strings.HasPrefix(command, "go run ") {
+					continue // the two commands of a fresh machine: the one runs this test, the other has tests of its own
+				}
+				cmd := exec.Command("bash", "-euc", command)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+				out, err := cmd.CombinedOutput()
+				require.NoError(t, err, "%s: %s\n%s", name, command, out)
+				ran++
+			}
+		}
+	}
+	require.Greater(t, ran, 15)
 }
