@@ -1,10 +1,14 @@
 package httpapi_test
 
 import (
+	"errors"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -150,6 +154,11 @@ func TestBodiesAreBoundedAndJSON(t *testing.T) {
 	require.Equal(t, "unknown-type", got.code())
 	got = b.call("POST", "/v1/changes", "ann", pad(65_537), "Idempotency-Key", uuid.NewString())
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	unread := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/changes", iotest.ErrReader(errors.New("the body was read")))
+	unread.ContentLength = 65_537
+	require.Equal(t, http.StatusRequestEntityTooLarge, b.send(unread, "ann").status, "a declared length is enough")
+	endless := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/changes", io.LimitReader(zeros{}, 1<<40)) // no length declared
+	require.Equal(t, http.StatusRequestEntityTooLarge, b.send(endless, "ann").status)
 	for header, value := range map[string]string{
 		"Content-Type": "text/plain", "content-type": "", "Content-type": "application/json; charset=iso-8859-1", "Content-Encoding": "gzip",
 	} {
@@ -159,6 +168,11 @@ func TestBodiesAreBoundedAndJSON(t *testing.T) {
 	got = b.call("POST", "/v1/changes", "ann", move("1 First St"), "Idempotency-Key", uuid.NewString(), "Content-Type", "application/json; charset=UTF-8")
 	require.Equal(t, http.StatusAccepted, got.status)
 }
+
+// zeros is a body without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestAPreviewIsWhatIsThenDecided(t *testing.T) {
 	t.Parallel()

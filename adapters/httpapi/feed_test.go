@@ -231,7 +231,7 @@ func TestAReaderThatGoesCostsNothing(t *testing.T) {
 	require.Equal(t, head, b.head())
 }
 
-func TestALongPollOutlivesTheServersReadTimeout(t *testing.T) {
+func TestALongPollOutlivesTheServersTimeouts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	url, client, _ := b.serve(func(s *http.Server, l net.Listener) net.Listener {

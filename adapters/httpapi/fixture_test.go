@@ -178,17 +178,23 @@ func (b *bundle) call(method, path, token string, body any, headers ...string) r
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
+	}
+	return b.send(r, token)
+}
+
+// send is call for a request that is made already.
+func (b *bundle) send(r *http.Request, token string) response {
+	b.t.Helper()
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
 	got := response{status: w.Code, header: w.Header(), text: w.Body.String()}
 	_ = json.Unmarshal(w.Body.Bytes(), &got.body) // arrays and empty answers have no body
-	b.checkAnswer(method, r.URL.Path, got)
+	b.checkAnswer(r.Method, r.URL.Path, got)
 	return got
 }
 
