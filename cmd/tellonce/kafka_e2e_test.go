@@ -85,6 +85,9 @@ func TestKafkaThroughKills(t *testing.T) {
 		require.Len(t, consumeAll(t, broker, topic), len(pulled), "nothing twice")
 		for i, want := range pulled {
 			require.Equal(t, fmt.Sprintf("1.0.%d", i+1), got[i].headers["ce_id"])
+			if want["kind"] == "recalled" { // its link ended between the push and this pull
+				continue
+			}
 			require.Equal(t, want["subject"], got[i].key)
 			for name, value := range want {
 				switch name {

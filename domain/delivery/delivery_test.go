@@ -304,9 +304,14 @@ func TestWithdrawalBitesAtOnce(t *testing.T) {
 	b := setup(t)
 	ctx, stop := context.WithCancel(b.ctx)
 	var readers sync.WaitGroup
+	rounds := make(chan struct{}) // a reader gives a token after each of its rounds, if somebody waits for one
 	for range 3 {
 		readers.Go(func() {
 			for ctx.Err() == nil {
+				select {
+				case rounds <- struct{}{}:
+				default:
+				}
 				_, _ = b.delivery.Next(ctx, cards, 0, 0, 5, 0)
 				status, err := b.delivery.Status(ctx)
 				if err != nil {
@@ -320,10 +325,15 @@ func TestWithdrawalBitesAtOnce(t *testing.T) {
 			}
 		})
 	}
-	const rounds = 40
-	for i := range rounds {
+	for i := range 40 {
 		b.grant()
 		b.move(fmt.Sprintf("%d Race St", i+1))
+		if i%4 == 0 { // let them read this one; the other times it is a race
+			<-rounds
+			<-rounds
+			<-rounds
+			<-rounds
+		}
 		b.withdraw()
 	}
 	stop()
