@@ -47,9 +47,9 @@ func connect(ctx context.Context, uri string, flags sqlite3.OpenFlag) (*conn, er
 	return c, nil
 }
 
-// fileURI names the store's file so that SQLite gives its -wal the file's own mode; by default it would be as the umask says.
-func fileURI(config Config) string {
-	path := filepath.ToSlash(filepath.Join(config.Dir, File))
+// fileURI names a database file so that SQLite gives its -wal the file's own mode; by default it would be as the umask says.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
 	if filepath.VolumeName(path) != "" {
 		path = "/" + path
 	}
@@ -62,11 +62,7 @@ func fileURI(config Config) string {
 			escaped = fmt.Appendf(escaped, "%%%02X", b)
 		}
 	}
-	uri := fmt.Sprintf("file:%s?modeof=%s", escaped, escaped)
-	if config.vfs != "" {
-		uri += "&vfs=" + config.vfs
-	}
-	return uri
+	return fmt.Sprintf("file:%s?modeof=%s", escaped, escaped)
 }
 
 func (c *conn) close() error {

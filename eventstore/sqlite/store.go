@@ -54,6 +54,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// uri names the store's file for SQLite.
+func (c Config) uri() string {
+	uri := fileURI(filepath.Join(c.Dir, File))
+	if c.vfs != "" {
+		uri += "&vfs=" + c.vfs
+	}
+	return uri
+}
+
 // Store is one process's handle on a store. It is safe for concurrent use.
 type Store struct {
 	config    Config
@@ -84,7 +93,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := untilFree(ctx, func() error { return prepareTables(ctx, writer) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store %s: %w", config.Dir, answer(ctx, err)), writer.close())
 	}
-	s := &Store{config: config, uri: fileURI(config), writer: make(chan *conn, 1), readers: make(chan *conn, config.Readers)}
+	s := &Store{config: config, uri: config.uri(), writer: make(chan *conn, 1), readers: make(chan *conn, config.Readers)}
 	s.closing, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	s.writer <- writer
 	for range config.Readers {
@@ -112,7 +121,7 @@ func openFile(ctx context.Context, config Config) (*conn, error) {
 	if err := prepareFile(config.Dir, config.MustExist); err != nil {
 		return nil, err
 	}
-	c, err := connect(ctx, fileURI(config), sqlite3.OPEN_READWRITE)
+	c, err := connect(ctx, config.uri(), sqlite3.OPEN_READWRITE)
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", config.Dir, err)
 	}
