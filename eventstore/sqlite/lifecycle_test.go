@@ -208,3 +208,22 @@ func TestLooking(t *testing.T) {
 		require.Eventually(t, func() bool { return !s.Looking() }, 10*time.Second, time.Millisecond)
 	}
 }
+
+// TestMigrate: from nothing to this version; again, nothing to do; a later version is left alone.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	_, err := sqlite.Migrate(t.Context(), sqlite.Config{Dir: dir, MustExist: true})
+	require.ErrorIs(t, err, eventstore.ErrNoGenesis)
+	for _, want := range []int{0, 1} {
+		found, err := sqlite.Migrate(t.Context(), sqlite.Config{Dir: dir})
+		require.NoError(t, err)
+		require.Equal(t, want, found)
+	}
+	require.NoError(t, opened(t, dir).Close())
+	onFile(t, dir, `INSERT INTO schema_version VALUES (2, 'later')`)
+	before := files(t, dir)
+	_, err = sqlite.Migrate(t.Context(), sqlite.Config{Dir: dir})
+	require.ErrorIs(t, err, eventstore.ErrStoreVersion)
+	require.Equal(t, before, files(t, dir))
+}
