@@ -207,6 +207,71 @@ func TestAckJustBeforeTheEndCounts(t *testing.T) {
 	}
 }
 
+// What Watermill's suite doesn't test: readers of a group come and go, and each partition is handed over in order. Some messages come
+// twice; none comes before the one it follows, and none is left out.
+func TestRebalanceKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	const partitions, each = 4, 400
+	c := open(t, Config{Brokers: brokers(t)})
+	topic := topicName(t)
+	p := newPublisher(t, c, partitions)
+	for partition := range partitions {
+		var batch []*message.Message
+		for n := range int64(each) {
+			batch = append(batch, cloudEvent(n+1, partition))
+		}
+		require.NoError(t, p.Publish(topic, batch...))
+	}
+	var mu sync.Mutex
+	var last [partitions]int64
+	remaining, received := partitions*each, 0
+	done := make(chan struct{})
+	read := func(messages <-chan *message.Message) {
+		for m := range messages {
+			mu.Lock()
+			partition, err := strconv.Atoi(m.Metadata.Get(MetadataPartition))
+			require.NoError(t, err)
+			n, err := strconv.ParseInt(m.Metadata.Get("ce_sequence"), 10, 64)
+			require.NoError(t, err)
+			require.LessOrEqual(t, n, last[partition]+1, "partition %d", partition)
+			received++
+			if n > last[partition] {
+				last[partition] = n
+				if remaining--; remaining == 0 {
+					close(done)
+				}
+			}
+			mu.Unlock()
+			m.Ack()
+			time.Sleep(time.Millisecond) // work, so that the churn finds something to do
+		}
+	}
+	subscribe := func() *Subscriber {
+		s, err := NewSubscriber(SubscriberConfig{Client: c, Group: "g"})
+		require.NoError(t, err)
+		messages, err := s.Subscribe(t.Context(), topic)
+		require.NoError(t, err)
+		go read(messages)
+		return s
+	}
+	stays := subscribe()
+	for range 5 {
+		comes := subscribe()
+		select {
+		case <-done:
+		case <-time.After(400 * time.Millisecond): // then it goes
+		}
+		require.NoError(t, comes.Close())
+	}
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		require.Fail(t, "some messages were left out", "%v", last)
+	}
+	require.NoError(t, stays.Close())
+	t.Logf("%d messages came %d times", partitions*each, received)
+}
+
 // A message that is refused again and again is parked, and those behind it come.
 func TestSubscriberParks(t *testing.T) {
 	t.Parallel()

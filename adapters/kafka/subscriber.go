@@ -91,7 +91,8 @@ func (s *Subscriber) subscribe(ctx context.Context, topic string, out chan<- *me
 		Dialer: &kafka.Dialer{
 			ClientID: "tellonce", DialFunc: c.config.Dial, Timeout: c.config.RequestTimeout, TLS: c.config.TLS, SASLMechanism: c.config.SASL,
 		},
-		HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
+		// A consumer gives its partitions up at once when a rebalance begins, so it need not be waited for long.
+		HeartbeatInterval: time.Second, SessionTimeout: 10 * time.Second, RebalanceTimeout: 5 * time.Second,
 		JoinGroupBackoff: 500 * time.Millisecond,
 	})
 	if err != nil {
