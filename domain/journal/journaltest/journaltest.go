@@ -28,40 +28,73 @@ type Options struct {
 // New returns a journal on an empty embedded store that holds its genesis alone.
 func New(t testing.TB, o Options) *journal.Journal {
 	t.Helper()
-	if o.Clock == nil {
-		o.Clock = time.Now
+	return Replicas(t, o, 1)[0]
+}
+
+// Replicas returns journals as n processes on one machine have them: each with its own connection to one embedded store, its own keyring
+// and its own memory. The store holds genesis alone.
+func Replicas(t testing.TB, o Options, n int) []*journal.Journal {
+	t.Helper()
+	o = o.withDefaults()
+	data, keys := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	wrapper, err := sealtest.NewWrapper(1)
+	require.NoError(t, err)
+	genesis := o.genesis()
+	out := make([]*journal.Journal, n)
+	for i := range out {
+		store, err := sqlite.Open(context.Background(), sqlite.Config{Dir: data, Clock: o.Clock})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, store.Close()) })
+		keyStore, err := sqlite.OpenKeys(context.Background(), keys)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, keyStore.Close()) })
+		if i == 0 {
+			require.NoError(t, journal.Begin(context.Background(), store, genesis))
+		}
+		out[i] = open(t, o, genesis, store, keyStore, wrapper)
 	}
-	ctx, dir := context.Background(), t.TempDir()
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: filepath.Join(dir, "data"), Clock: o.Clock})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keyStore, err := sqlite.OpenKeys(ctx, t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keyStore.Close()) })
-	return Begin(t, o, store, keyStore)
+	return out
 }
 
 // Begin writes genesis into an empty store and returns its journal.
 func Begin(t testing.TB, o Options, store eventstore.Store, keyStore seal.KeyStore) *journal.Journal {
 	t.Helper()
+	o = o.withDefaults()
+	wrapper, err := sealtest.NewWrapper(1)
+	require.NoError(t, err)
+	genesis := o.genesis()
+	require.NoError(t, journal.Begin(context.Background(), store, genesis))
+	return open(t, o, genesis, store, keyStore, wrapper)
+}
+
+func open(t testing.TB, o Options, g journal.Genesis, store eventstore.Store, keyStore seal.KeyStore, wrapper seal.KeyWrapper) *journal.Journal {
+	t.Helper()
 	ctx := context.Background()
+	keyring, err := seal.NewKeyring(ctx, seal.Config{Store: keyStore, Wrapper: wrapper, LogID: g.LogID})
+	require.NoError(t, err)
+	registry, err := schemas.New()
+	require.NoError(t, err)
+	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock})
+	require.NoError(t, err)
+	return j
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Mode == "" {
+		o.Mode = journal.ModeSandbox
+	}
+	return o
+}
+
+func (o Options) genesis() journal.Genesis {
 	genesis := journal.Genesis{
-		BaseURL: "https://tellonce.example", Clock: journal.ClockLog, Generation: 1, LogID: uuid.New(), Mode: journal.ModeSandbox, TimeZone: "America/Toronto",
+		BaseURL: "https://tellonce.example", Clock: journal.ClockLog, Generation: 1, LogID: uuid.New(), Mode: o.Mode, TimeZone: "America/Toronto",
 	}
 	if o.Wall {
 		genesis.Clock = journal.ClockWall
 	}
-	if o.Mode != "" {
-		genesis.Mode = o.Mode
-	}
-	wrapper, err := sealtest.NewWrapper(1)
-	require.NoError(t, err)
-	keyring, err := seal.NewKeyring(ctx, seal.Config{Store: keyStore, Wrapper: wrapper, LogID: genesis.LogID})
-	require.NoError(t, err)
-	registry, err := schemas.New()
-	require.NoError(t, err)
-	require.NoError(t, journal.Begin(ctx, store, genesis))
-	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock})
-	require.NoError(t, err)
-	return j
+	return genesis
 }
