@@ -98,12 +98,10 @@ func (b *builder) append(a *Append) (Result, error) {
 	}
 	b.batch.Rows = append(b.batch.Rows, a.Rows...)
 	if a.Command.Key != (CommandKey{}) {
-		i := b.plan.commands[a.Command.Key]
-		b.undo.commands = append(b.undo.commands, i)
-		b.commands[i] = KnownCommand{
+		b.commands[b.plan.commands[a.Command.Key]] = KnownCommand{
 			Known: true, Body: a.Command.Body, Position: result.Position, Count: result.Count, RecordedAt: result.RecordedAt,
 		}
-		b.batch.Commands = append(b.batch.Commands, CommandRow{Command: a.Command, Position: result.Position, Count: int32(result.Count)})
+		b.batch.Commands = append(b.batch.Commands, CommandRow{Command: a.Command, Position: result.Position, Count: int32(result.Count)}) // #nosec G115 -- the same bits, or small
 	}
 	return result, nil
 }
@@ -182,7 +180,6 @@ func (b *builder) event(e *Event, at time.Time) error {
 	if e.Restricting {
 		b.batch.Restricting = append(b.batch.Restricting, RestrictingRow{Subject: e.Subject, Position: position})
 		if s, ok := b.plan.subjects[e.Subject]; ok {
-			b.undo.restricted = append(b.undo.restricted, undoRestricted{s, b.restricted[s]})
 			b.restricted[s] = position
 		}
 	}
@@ -193,8 +190,7 @@ func (b *builder) event(e *Event, at time.Time) error {
 // chunk lengthens the last chunk if r follows it in position and aggregate, else starts a new one.
 func (b *builder) chunk(r *Recorded) {
 	if n := len(b.batch.Chunks); n > 0 {
-		if last := &b.batch.Chunks[n-1]; last.Aggregate == r.Aggregate && last.First+last.Count == r.Version &&
-			last.Position+int64(last.Count) == r.Position {
+		if last := &b.batch.Chunks[n-1]; last.Aggregate == r.Aggregate && last.Position+int64(last.Count) == r.Position {
 			last.Count++
 			return
 		}
@@ -237,7 +233,8 @@ func lastOfEach(rows []Row) []Row {
 	return kept
 }
 
-// undo remembers how the builder stood before a member, so that a refused member leaves no trace.
+// undo remembers how the builder stood before a member, so that a refused member leaves no trace. Commands and restricting events need
+// no undoing: whoever repeats or guards what a member of the batch writes is not in the batch (plan.mustWait).
 type undo struct {
 	head                                          Head
 	identity                                      Identity
@@ -245,18 +242,11 @@ type undo struct {
 	records, chunks, commandRows, restricts, rows int
 	lastChunk                                     Chunk
 	versions                                      []undoVersion
-	commands                                      []int
-	restricted                                    []undoRestricted
 }
 
 type undoVersion struct {
 	at  int
 	was int32
-}
-
-type undoRestricted struct {
-	at  int
-	was int64
 }
 
 func (u *undo) mark(b *builder) {
@@ -266,7 +256,7 @@ func (u *undo) mark(b *builder) {
 	if u.chunks > 0 {
 		u.lastChunk = b.batch.Chunks[u.chunks-1] // it may be lengthened
 	}
-	u.versions, u.commands, u.restricted = u.versions[:0], u.commands[:0], u.restricted[:0]
+	u.versions = u.versions[:0]
 }
 
 func (u *undo) back(b *builder) {
@@ -278,11 +268,5 @@ func (u *undo) back(b *builder) {
 	}
 	for i := len(u.versions) - 1; i >= 0; i-- {
 		b.versions[u.versions[i].at] = u.versions[i].was
-	}
-	for _, i := range u.commands {
-		b.commands[i] = KnownCommand{}
-	}
-	for i := len(u.restricted) - 1; i >= 0; i-- {
-		b.restricted[u.restricted[i].at] = u.restricted[i].was
 	}
 }

@@ -10,27 +10,25 @@ import (
 // returned) or reading or fn fails (their error). At the head it waits for waker. It is the only loop over the log in the house: a
 // follower keeps its position itself, together with what it derives, and starts Follow again from there.
 func Follow(ctx context.Context, log Log, waker Waker, from int64, pageSize int, fn func([]Recorded) error) error {
-	for {
+	for ctx.Err() == nil {
 		page, err := log.ReadAll(ctx, from, pageSize)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if err == nil && len(page) == 0 {
+			err = waker.Wait(ctx, from)
+		}
+		if ctx.Err() != nil {
+			break // whatever the error is: the follower is stopped
+		}
+		if err != nil {
 			return err
-		case len(page) > 0:
+		}
+		if len(page) > 0 {
 			if err := fn(page); err != nil {
 				return err
 			}
 			from += int64(len(page))
-			continue
-		}
-		if err := waker.Wait(ctx, from); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
 		}
 	}
+	return nil
 }
 
 // Signal is the part of a Waker that both stores share: it remembers the highest position known to be on the log and wakes whoever

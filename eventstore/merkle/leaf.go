@@ -45,7 +45,7 @@ func AppendEntry(dst []byte, r *Record) []byte {
 	dst = appendBytes(dst, r.AggregateID[:])
 	dst = appendInt(dst, r.Version)
 	dst = appendBytes(dst, r.EventID[:])
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Type)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Type))) // #nosec G115 -- the same bits, or small
 	dst = append(dst, r.Type...)
 	dst = appendInt(dst, r.Schema)
 	dst = appendInt(dst, r.RecordedAt)
@@ -68,11 +68,11 @@ func AppendEntry(dst []byte, r *Record) []byte {
 
 func appendInt(dst []byte, v int64) []byte {
 	dst = append(dst, 0, 0, 0, 8)
-	return binary.BigEndian.AppendUint64(dst, uint64(v))
+	return binary.BigEndian.AppendUint64(dst, uint64(v)) // #nosec G115 -- the same bits, or small
 }
 
 func appendBytes(dst, b []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b))) // #nosec G115 -- the same bits, or small
 	return append(dst, b...)
 }
 

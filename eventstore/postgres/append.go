@@ -247,7 +247,7 @@ func (d *driver) deadline(ctx context.Context) context.Context {
 // guards already.
 func (d *driver) encode(head int64, guarded bool, batch *eventstore.Batch) *pgconn.StatementDescription {
 	d.params = append(d.params[:0],
-		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf,
+		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf, // #nosec G115 -- the same bits, or small
 		d.records.records(d.oids.log, batch.Records), d.chunks.chunks(d.oids.chunks, batch.Chunks),
 		d.commands.commands(d.oids.commands, batch.Commands))
 	if !guarded && len(batch.Restricting) == 0 && len(batch.Rows) == 0 && batch.Identity == nil {
@@ -255,7 +255,7 @@ func (d *driver) encode(head int64, guarded bool, batch *eventstore.Batch) *pgco
 	}
 	var generation, logID []byte
 	if batch.Identity != nil {
-		generation = binary.BigEndian.AppendUint64(nil, uint64(batch.Identity.Generation))
+		generation = binary.BigEndian.AppendUint64(nil, uint64(batch.Identity.Generation)) // #nosec G115 -- the same bits, or small
 		logID = batch.Identity.LogID[:]
 	}
 	d.params = append(d.params, d.guards.buf, d.restricting.restricting(d.oids.restricting, batch.Restricting),

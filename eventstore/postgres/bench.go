@@ -80,7 +80,7 @@ func (b *bench) rawTables(ctx context.Context, schema string) error {
 	}
 	config.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
 	for _, writers := range b.config.Writers {
-		config.MaxConns = max(config.MaxConns, int32(min(writers, 1<<10)))
+		config.MaxConns = max(config.MaxConns, int32(min(writers, 1<<10))) // #nosec G115 -- the same bits, or small
 	}
 	if b.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("postgres: connect: %w", err)

@@ -121,7 +121,7 @@ func splitCopyRow(b []byte, columns [][]byte) bool {
 		if len(b) < 4 {
 			return false
 		}
-		n := int(int32(binary.BigEndian.Uint32(b)))
+		n := int(int32(binary.BigEndian.Uint32(b))) // #nosec G115 -- the same bits, or small
 		b = b[4:]
 		if n < 0 {
 			columns[i] = nil

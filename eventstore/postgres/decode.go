@@ -13,9 +13,9 @@ import (
 var errMalformed = errors.New("malformed answer from the server")
 
 // Values in PostgreSQL's binary format; the statements fix the types, so the lengths are known.
-func int2Of(b []byte) int16     { return int16(binary.BigEndian.Uint16(b)) }
-func int4Of(b []byte) int32     { return int32(binary.BigEndian.Uint32(b)) }
-func int8Of(b []byte) int64     { return int64(binary.BigEndian.Uint64(b)) }
+func int2Of(b []byte) int16     { return int16(binary.BigEndian.Uint16(b)) } // #nosec G115 -- the same bits, or small
+func int4Of(b []byte) int32     { return int32(binary.BigEndian.Uint32(b)) } // #nosec G115 -- the same bits, or small
+func int8Of(b []byte) int64     { return int64(binary.BigEndian.Uint64(b)) } // #nosec G115 -- the same bits, or small
 func timeOf(b []byte) time.Time { return time.UnixMicro(int8Of(b) + microsTo2000).UTC() }
 
 // eachElement reads a one-dimensional array without NULLs whose elements have the given size.

@@ -189,7 +189,7 @@ func (c Config) newPool(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("postgres: address: %w", err)
 	}
 	c.restrict(config.ConnConfig)
-	config.MaxConns = int32(min(c.MaxConns, 1<<15))
+	config.MaxConns = int32(min(c.MaxConns, 1<<15)) // #nosec G115 -- the same bits, or small
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: connect: %w", err)

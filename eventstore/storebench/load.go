@@ -60,7 +60,7 @@ func NewTells(log eventstore.Log, writers, citizens int, stale float64) *Tells {
 	t := &Tells{log: log, stale: stale, writers: make([]writer, writers)}
 	for i := range t.writers {
 		w := &t.writers[i]
-		w.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // a load, no secret
+		w.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) // #nosec G404 -- a load, no secret
 		w.noise, w.law = Noise(64<<10), 1
 		w.citizens = make([]citizen, citizens)
 		for n := range w.citizens {
@@ -82,7 +82,7 @@ func (t *Tells) UnderLaw(version int32) *Tells {
 func Noise(size int) []byte {
 	out := make([]byte, size)
 	for n := 0; n+8 <= size; n += 8 {
-		binary.LittleEndian.PutUint64(out[n:], rand.Uint64()) //nolint:gosec // a load, no secret
+		binary.LittleEndian.PutUint64(out[n:], rand.Uint64()) // #nosec G404 -- a load, no secret
 	}
 	return out
 }
