@@ -180,23 +180,33 @@ func (r record) header(key string) string { return header(&protocol.Record{Heade
 // consume reads a partition from its beginning to its end, through a client of its own without faults.
 func consume(t testing.TB, topic string, partition int) []record {
 	t.Helper()
-	c := open(t, Config{Brokers: brokers(t)})
-	l := c.Lane(topic, partition, nil)
+	return readAll(t, reader{open(t, Config{Brokers: brokers(t)}), topic, partition})
+}
+
+// numbers returns the numbers of a partition's events in order; fences are left out.
+func numbers(t testing.TB, topic string, partition int) []int64 {
+	t.Helper()
+	return numbersOf(consume(t, topic, partition))
+}
+
+func readAll(t testing.TB, from reader) []record {
+	t.Helper()
+	from.client.know(from.topic)
 	ctx := deadline(t)
 	var end int64
-	_, err := c.attempt(ctx, nil, func(ctx context.Context) error {
-		answer, err := c.kafka().ListOffsets(ctx, &kafka.ListOffsetsRequest{
-			Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(partition)}},
+	_, err := from.client.attempt(ctx, nil, func(ctx context.Context) error {
+		answer, err := from.client.kafka().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+			Topics: map[string][]kafka.OffsetRequest{from.topic: {kafka.LastOffsetOf(from.partition)}},
 		})
 		if err != nil {
 			return err
 		}
-		end = answer.Topics[topic][0].LastOffset
-		return answer.Topics[topic][0].Error
+		end = answer.Topics[from.topic][0].LastOffset
+		return answer.Topics[from.topic][0].Error
 	})
 	require.NoError(t, err)
 	var out []record
-	_, err = l.read(ctx, 0, end, func(r *protocol.Record) {
+	_, err = from.read(ctx, 0, end, func(r *protocol.Record) {
 		key, err := protocol.ReadAll(r.Key)
 		require.NoError(t, err)
 		value, err := protocol.ReadAll(r.Value)
@@ -208,11 +218,9 @@ func consume(t testing.TB, topic string, partition int) []record {
 	return out
 }
 
-// numbers returns the numbers of a partition's events in order; fences are left out.
-func numbers(t testing.TB, topic string, partition int) []int64 {
-	t.Helper()
+func numbersOf(records []record) []int64 {
 	out := []int64{}
-	for _, r := range consume(t, topic, partition) {
+	for _, r := range records {
 		if n, ok := numberOf(&protocol.Record{Headers: r.headers}); ok {
 			out = append(out, n)
 		}

@@ -2,7 +2,8 @@
 # What deploy/dev/up and deploy/dev/down share: where the state lies, how a process is known to be ours, and how it is stopped.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-state=$here/.state # git-ignored; DELETE it only after down
+# Git-ignored; delete it only after down. A test that kills a broker has one of its own, by naming another folder.
+state=${TELLONCE_DEV_STATE:-$here/.state}
 pg_user=postgres   # who runs PostgreSQL when we are root
 
 say() { printf 'dev: %s\n' "$*" >&2; }
