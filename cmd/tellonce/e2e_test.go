@@ -505,7 +505,8 @@ func TestWrongUseIsOneClearSentence(t *testing.T) {
 
 func TestProductionKeepsItsOwnRules(t *testing.T) {
 	t.Parallel()
-	p := &place{t: t, dir: t.TempDir()}
+	p := &place{t: t, dir: filepath.Join(t.TempDir(), "a folder, dépôt & 100%")}
+	require.NoError(t, os.Mkdir(p.dir, 0o700))
 	p.run("init")
 	loaded := objects(t, p.run("agreement", "load", absolute(t, samples+"agreements")))
 	require.Len(t, loaded, 9)

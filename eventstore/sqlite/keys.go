@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -186,9 +185,7 @@ func (k *Keys) Secret(ctx context.Context, name string, make func() ([]byte, err
 
 // open connects and makes the tables if there are none.
 func (c *keysConn) open(ctx context.Context, path string) error {
-	// modeof: its -wal, too, is its owner's alone.
-	name := url.PathEscape(path)
-	conn, err := sqlite3.OpenContext(ctx, "file:"+name+"?modeof="+url.QueryEscape(path))
+	conn, err := sqlite3.OpenContext(ctx, fileURI(path)) // its -wal, too, is its owner's alone
 	if err != nil {
 		return err
 	}
