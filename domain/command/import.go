@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tellonce/hub/domain/citizen"
@@ -74,7 +76,7 @@ func (im *importer) appendBatch(ctx context.Context, lines []importLine, rows fu
 			}
 		}
 		err = b.append(ctx, rows)
-		if errors.Is(err, eventstore.ErrConflict) {
+		if errors.Is(err, eventstore.ErrConflict) || errors.Is(err, eventstore.ErrCommandReused) { // judged too early: look again
 			if _, err := im.h.journal.Head(ctx); err != nil {
 				return nil, err
 			}
@@ -93,23 +95,15 @@ func (im *importer) newBatch(ctx context.Context, lines []importLine, fresh bool
 	readLaw, readStates := im.h.journal.CurrentLaw, im.h.journal.States
 	if fresh {
 		readLaw, readStates = im.h.journal.FreshLaw, im.h.journal.FreshStates
+		if err := im.identify(ctx, lines); err != nil {
+			return nil, err
+		}
 	}
 	law, err := readLaw(ctx)
 	if b.law = law; err != nil {
 		return nil, err
 	}
-	if err := im.identify(ctx, lines); err != nil {
-		return nil, err
-	}
-	ids := make([]citizen.ID, 0, len(lines))
-	for i := range lines {
-		if id := lines[i].citizen; !id.IsZero() {
-			if _, ok := b.states[id]; !ok {
-				b.states[id] = nil
-				ids = append(ids, id)
-			}
-		}
-	}
+	ids := citizensOf(lines)
 	states, err := readStates(ctx, ids...)
 	if err != nil {
 		return nil, err
@@ -118,6 +112,33 @@ func (im *importer) newBatch(ctx context.Context, lines []importLine, fresh bool
 		b.states[ids[i]], b.base[ids[i]] = s, s
 	}
 	return b, nil
+}
+
+// citizensOf are the distinct citizens of lines.
+func citizensOf(lines []importLine) []citizen.ID {
+	seen := make(map[citizen.ID]bool, len(lines))
+	ids := make([]citizen.ID, 0, len(lines))
+	for i := range lines {
+		if id := lines[i].citizen; !id.IsZero() && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// prepare looks a batch's people and commands up and makes their keys, while the batch before is appended. What that one appends is not
+// seen here: its commands are in recent, and a state that it makes stale is refused by the append.
+func (im *importer) prepare(ctx context.Context, lines []importLine) error {
+	if err := im.identify(ctx, lines); err != nil {
+		return err
+	}
+	ids := citizensOf(lines)
+	if err := im.h.journal.EnsureKeys(ctx, ids...); err != nil {
+		return err
+	}
+	_, err := im.h.journal.States(ctx, ids...)
+	return err
 }
 
 // identify fills in who the lines are about and which commands are known. A reference that a valid registration names gets its citizen.
@@ -159,7 +180,7 @@ func (b *batch) take(line *importLine) bool {
 		b.result(line, Rejected, &citizen.Rejection{Code: line.problem.Code, Pointer: line.problem.Pointer}, -1)
 		return true
 	}
-	id := line.parsed.ID
+	id := strings.ToLower(line.parsed.ID)
 	switch {
 	case line.known.Reused:
 		b.result(line, Rejected, citizen.Reject(citizen.CodeCommandReused), -1)
@@ -168,6 +189,15 @@ func (b *batch) take(line *importLine) bool {
 		position := mainPosition(line.known.Result)
 		b.result(line, Duplicate, nil, -1)
 		b.results[len(b.results)-1].Position = &position
+		return true
+	}
+	if first, ok := b.importer.lately(id); ok {
+		if first.body == sha256.Sum256(line.parsed.Content) {
+			b.result(line, Duplicate, nil, -1)
+			b.results[len(b.results)-1].Position = &first.position
+		} else {
+			b.result(line, Rejected, citizen.Reject(citizen.CodeCommandReused), -1)
+		}
 		return true
 	}
 	if step, ok := b.inBatch[id]; ok {
@@ -204,7 +234,8 @@ func (b *batch) judge(line *importLine) bool {
 	}
 	b.now = now
 	b.states[line.citizen] = applied(state, provisional, v)
-	b.inBatch[line.parsed.ID], b.bodies[line.parsed.ID] = len(b.steps), line.parsed.Content
+	id := strings.ToLower(line.parsed.ID)
+	b.inBatch[id], b.bodies[id] = len(b.steps), line.parsed.Content
 	b.result(line, Accepted, nil, len(b.steps))
 	b.steps = append(b.steps, step(c, b.law, state, day, timing, v))
 	b.verdicts = append(b.verdicts, v)
@@ -221,28 +252,31 @@ func (b *batch) result(line *importLine, result string, rejection *citizen.Rejec
 	b.stepOf = append(b.stepOf, step)
 }
 
-// append commits the batch, with the rows that say how far the import is. Positions are known only then: rows hold everything but them
-// for accepted lines, and an interrupted import finds those by command id.
+// append commits the batch and, in the same call, how far the import is. Positions are known only then: rows hold everything but them for
+// accepted lines, and an interrupted import finds those by command id.
 func (b *batch) append(ctx context.Context, rows func([]LineResult) []eventstore.Row) error {
-	if len(b.steps) == 0 && len(b.refused) > 0 {
-		b.steps = []journal.Step{{}} // writes nothing, but says by what was refused
-	}
-	if len(b.steps) == 0 {
-		return b.h.journal.Store().Commit(ctx, importView, 0, 0, rows(b.results))
-	}
-	b.steps[0].Expect = append(b.steps[0].Expect, b.refusedBy()...)
-	b.steps[len(b.steps)-1].Rows = rows(b.results)
-	results, err := b.h.journal.Append(ctx, b.steps...)
+	closing := journal.Step{Expect: b.refusedBy(), Rows: rows(b.results)}
+	results, err := b.h.journal.Append(ctx, append(b.steps, closing)...)
 	if err != nil {
 		return err
 	}
+	repeated := false
+	recent := b.importer.recent[len(b.importer.recent)-1]
 	for i := range b.results {
-		if s := b.stepOf[i]; s >= 0 {
-			position := results[s].Position + int64(b.verdicts[s].main)
-			b.results[i].Position = &position
+		s := b.stepOf[i]
+		if s < 0 {
+			continue
 		}
+		position := results[s].Position + int64(b.verdicts[s].main)
+		if results[s].Repeated { // another import of the same source was faster with this very command
+			repeated, position, b.results[i].Result = true, mainPosition(results[s]), Duplicate
+		}
+		b.results[i].Position = &position
+		recent[b.steps[s].Command.ID] = taken{body: sha256.Sum256(b.steps[s].Command.Content), position: position}
 	}
-	b.remember(results)
+	if !repeated {
+		b.remember(results)
+	}
 	return nil
 }
 

@@ -61,9 +61,37 @@ type importer struct {
 	flush    func() error
 	progress func(int, int64)
 
+	recent  []map[string]taken // commands of the last chunks, by id: prepare may have been too early to see them on the log
 	prefix  []byte
 	batches int      // rows written or resumed
 	pending []resume // rows of an earlier, interrupted run that may still fit
+}
+
+// taken is a command that this run has appended.
+type taken struct {
+	body     [32]byte
+	position int64
+}
+
+// chunksAhead is how many chunks may have been prepared before the one in hand was appended, with that one itself.
+const chunksAhead = 4
+
+// nextChunk makes room for a chunk's commands, and forgets those that every chunk to come was prepared after.
+func (im *importer) nextChunk() {
+	im.recent = append(im.recent, map[string]taken{})
+	if len(im.recent) > chunksAhead {
+		im.recent = im.recent[1:]
+	}
+}
+
+// lately finds a command among the last chunks'.
+func (im *importer) lately(id string) (taken, bool) {
+	for _, chunk := range im.recent {
+		if t, ok := chunk[id]; ok {
+			return t, true
+		}
+	}
+	return taken{}, false
 }
 
 // chunk is a piece of the input: whole lines, with the hash of all input up to their end.
@@ -146,6 +174,9 @@ func (im *importer) parse(ctx context.Context, chunks <-chan chunk, parsed chan<
 			})
 		}
 		_ = group.Wait()
+		if err := im.prepare(ctx, lines); err != nil {
+			return err
+		}
 		select {
 		case parsed <- lines:
 		case <-ctx.Done():
@@ -163,6 +194,7 @@ func (im *importer) run(ctx context.Context, parsed <-chan []importLine) error {
 				return err
 			}
 		}
+		im.nextChunk()
 		for len(lines) > 0 {
 			n, err := im.resumed(ctx, lines)
 			if err == nil && n == 0 {

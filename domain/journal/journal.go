@@ -163,6 +163,15 @@ func (j *Journal) Append(ctx context.Context, steps ...Step) ([]eventstore.Resul
 	return results, nil
 }
 
+// EnsureKeys makes the keys of citizens' facts and evidence that are missing, durably: for many people at once, before their first append.
+func (j *Journal) EnsureKeys(ctx context.Context, ids ...citizen.ID) error {
+	keys := make([]seal.KeyID, 0, 2*len(ids))
+	for _, id := range ids {
+		keys = append(keys, seal.KeyID{Subject: uuid.UUID(id), Class: eventstore.Facts}, seal.KeyID{Subject: uuid.UUID(id), Class: eventstore.Evidence})
+	}
+	return j.keyring.Ensure(ctx, keys...)
+}
+
 func (j *Journal) ensureKeys(ctx context.Context, steps []Step) error {
 	ids := make([]seal.KeyID, 0, 2*len(steps))
 	for i := range steps {
