@@ -40,7 +40,7 @@ func (b *bundle) serve(change func(*http.Server, net.Listener) net.Listener) (ur
 	return server.URL, client, started
 }
 
-func asMinistry(ctx context.Context, t *testing.T, url string, headers ...string) *http.Request {
+func asMinistry(ctx context.Context, t testing.TB, url string, headers ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	require.NoError(t, err)
@@ -283,7 +283,7 @@ func TestAnUnfinishedWriteIsCutOffAtD(t *testing.T) {
 
 // live is a live feed as a browser reads it.
 type live struct {
-	t      *testing.T
+	t      testing.TB
 	lines  *bufio.Scanner
 	cancel context.CancelFunc
 	body   io.Closer

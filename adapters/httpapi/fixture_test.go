@@ -41,7 +41,7 @@ const health = "moh.health-card"
 
 // bundle is the API on a real store, with the sample agreements and two residents, ann and ben, both clients of moh.
 type bundle struct {
-	t        *testing.T
+	t        testing.TB
 	journal  *journal.Journal
 	delivery *delivery.Delivery
 	handler  http.Handler
@@ -60,9 +60,9 @@ type options struct {
 	heartbeat time.Duration
 }
 
-func setup(t *testing.T) *bundle { return setupWith(t, options{}) }
+func setup(t testing.TB) *bundle { return setupWith(t, options{}) }
 
-func setupWith(t *testing.T, o options) *bundle {
+func setupWith(t testing.TB, o options) *bundle {
 	t.Helper()
 	j := journaltest.New(t, o.journal)
 	drain, cancel := context.WithCancel(context.Background())
@@ -223,7 +223,7 @@ func (b *bundle) checkAnswer(method, path string, got response) {
 	}
 }
 
-func reader(t *testing.T, body any) io.Reader {
+func reader(t testing.TB, body any) io.Reader {
 	t.Helper()
 	switch body := body.(type) {
 	case nil:

@@ -23,7 +23,7 @@ type contract struct {
 
 const contractURL = "https://tellonce.example/openapi.json"
 
-func newContract(t *testing.T, document string) *contract {
+func newContract(t testing.TB, document string) *contract {
 	t.Helper()
 	c := &contract{compiler: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
 	c.compiler.Draft = jsonschema.Draft2020
@@ -33,7 +33,7 @@ func newContract(t *testing.T, document string) *contract {
 }
 
 // at is the schema at a path of the document.
-func (c *contract) at(t *testing.T, path ...string) *jsonschema.Schema {
+func (c *contract) at(t testing.TB, path ...string) *jsonschema.Schema {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *contract) at(t *testing.T, path ...string) *jsonschema.Schema {
 	return c.compiled[pointer]
 }
 
-func (c *contract) check(t *testing.T, value any, path ...string) {
+func (c *contract) check(t testing.TB, value any, path ...string) {
 	t.Helper()
 	err := c.at(t, append(path, "schema")...).Validate(value)
 	require.NoError(t, err, "%v is not as documented: %#v", path, err)
