@@ -42,24 +42,33 @@ func (tx *ViewTx) Get(ctx context.Context, key []byte) ([]byte, error) {
 // Put writes a row; a nil value deletes it.
 func (tx *ViewTx) Put(key, value []byte) { tx.pending[string(key)] = value }
 
-// Scan returns the rows with from ≤ key < to in key order.
-func (tx *ViewTx) Scan(ctx context.Context, from, to []byte) ([]eventstore.Row, error) {
-	stored, err := tx.store.Scan(ctx, tx.view, from, to, 0, false)
+// Scan returns up to limit rows (0: all) with from ≤ key < to in key order.
+func (tx *ViewTx) Scan(ctx context.Context, from, to []byte, limit int) ([]eventstore.Row, error) {
+	var pending []eventstore.Row
+	for key, value := range tx.pending {
+		if k := []byte(key); bytes.Compare(k, from) >= 0 && bytes.Compare(k, to) < 0 {
+			pending = append(pending, eventstore.Row{View: tx.view, Key: k, Value: value})
+		}
+	}
+	read := limit
+	if limit > 0 {
+		read += len(pending) // as many stored rows may be hidden by pending ones
+	}
+	stored, err := tx.store.Scan(ctx, tx.view, from, to, read, false)
 	if err != nil {
 		return nil, err
 	}
-	out := stored[:0]
-	for _, row := range stored {
-		if _, changed := tx.pending[string(row.Key)]; !changed {
+	hidden := func(row eventstore.Row) bool { _, changed := tx.pending[string(row.Key)]; return changed }
+	out := slices.DeleteFunc(stored, hidden)
+	for _, row := range pending {
+		if row.Value != nil {
 			out = append(out, row)
 		}
 	}
-	for key, value := range tx.pending {
-		if k := []byte(key); value != nil && bytes.Compare(k, from) >= 0 && bytes.Compare(k, to) < 0 {
-			out = append(out, eventstore.Row{View: tx.view, Key: k, Value: value})
-		}
-	}
 	slices.SortFunc(out, func(a, b eventstore.Row) int { return bytes.Compare(a.Key, b.Key) })
+	if limit > 0 && len(out) > limit {
+		out = out[:limit]
+	}
 	return out, nil
 }
 

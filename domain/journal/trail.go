@@ -21,7 +21,7 @@ import (
 //	c receipt                           → position and citizen of a change
 //	d citizen, position, number         → one disclosed item (trailRow)
 //	a citizen, position                 → an access
-//	s stream, lane, status, to          → from, recorded at: a merged range of answers
+//	s stream, lane, status, to          → from, recorded at: a range of answers
 //	x stream, lane, number              → recalled
 //	j stream, lane, number              → position of the ministry's reason for rejecting it
 type Trail struct{ journal *Journal }
@@ -123,23 +123,31 @@ func (t Trail) disclosed(ctx context.Context, tx *ViewTx, e *Entry, d Disclosed)
 	return nil
 }
 
-// answered merges a range into those of its status that it touches, so that a look-up is one row.
+// answered files what of a range was not answered so before: the first answer of a status keeps its time, and ranges of one status never
+// overlap, so that a look-up is one row.
 func (t Trail) answered(ctx context.Context, tx *ViewTx, e *Entry, r ReceiptsRecorded) error {
-	from, to := r.From, r.To
-	rows, err := tx.Scan(ctx, statusKey(r.Stream, r.Lane, Status(r.Status), r.From-1), statusKey(r.Stream, r.Lane, Status(r.Status), 1<<62))
+	key := func(to int64) []byte { return statusKey(r.Stream, r.Lane, Status(r.Status), to) }
+	known, err := tx.Scan(ctx, key(r.From), key(r.To), 0)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		rowTo, rowFrom := int64(binary.BigEndian.Uint64(row.Key[len(row.Key)-8:])), int64(binary.BigEndian.Uint64(row.Value))
-		if rowFrom > to+1 {
-			break
-		}
-		from, to = min(from, rowFrom), max(to, rowTo)
-		tx.Put(row.Key, nil)
+	last, err := tx.Scan(ctx, key(r.To), key(1<<62), 1) // may begin inside the range
+	if err != nil {
+		return err
 	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(from))
-	tx.Put(statusKey(r.Stream, r.Lane, Status(r.Status), to), binary.BigEndian.AppendUint64(value, uint64(e.RecordedAt.UnixMicro())))
+	put := func(from, to int64) {
+		if from <= to {
+			value := binary.BigEndian.AppendUint64(nil, uint64(from))
+			tx.Put(key(to), binary.BigEndian.AppendUint64(value, uint64(e.RecordedAt.UnixMicro())))
+		}
+	}
+	next := r.From
+	for _, row := range append(known, last...) {
+		rowTo, rowFrom := int64(binary.BigEndian.Uint64(row.Key[len(row.Key)-8:])), int64(binary.BigEndian.Uint64(row.Value))
+		put(next, min(rowFrom-1, r.To))
+		next = rowTo + 1
+	}
+	put(next, r.To)
 	return nil
 }
 
@@ -152,7 +160,7 @@ type Given struct {
 	Number   int64
 	Item     DisclosedItem
 	Status   Status
-	StatusAt time.Time // of the answer; zero for sent and recalled
+	StatusAt time.Time // of the first answer of this status; zero for sent and recalled
 	Refusal  int64     // position of the reason that came with a rejection; 0 for none
 }
 
