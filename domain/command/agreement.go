@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tellonce/hub/consent"
@@ -60,7 +61,7 @@ func (h *Handler) LoadAgreements(ctx context.Context, c Command, agreements []co
 // proposals are the events that bring agreements onto the log: proposed, approved, and the first time its stream opened.
 func (h *Handler) proposals(c Command, law *journal.Law, on map[string][]byte, agreements []consent.Agreement) ([]journal.New, []Loaded, error) {
 	approve := h.journal.Genesis().Mode == journal.ModeSandbox
-	opened := map[string]bool{}
+	streams := maps.Clone(law.Streams) // with those that this load opens
 	var events []journal.New
 	var loaded []Loaded
 	for _, a := range agreements {
@@ -74,18 +75,19 @@ func (h *Handler) proposals(c Command, law *journal.Law, on map[string][]byte, a
 			loaded = append(loaded, one)
 			continue
 		}
-		if stream, ok := law.Streams[a.Stream]; ok && (stream.Ministry != a.Ministry || stream.Lanes != a.Lanes) {
+		on[versionKey(a.ID, a.Version)] = document
+		stream, open := streams[a.Stream]
+		if open && (stream.Ministry != a.Ministry || stream.Lanes != a.Lanes) {
 			return nil, nil, fmt.Errorf("agreement %s: its stream %s is open with ministry %s and %d lanes, and keeps them", a.ID, a.Stream, stream.Ministry, stream.Lanes)
 		}
 		events = append(events, agreementEvent(journal.AgreementProposed{Document: document, ID: a.ID, Version: a.Version}, eventstore.NoCause))
 		if approve {
 			one.State = "approved"
 			events = append(events, agreementEvent(journal.AgreementApproved{ID: a.ID, Version: a.Version}, eventstore.CauseBefore(1)))
-			if _, ok := law.Streams[a.Stream]; !ok && !opened[a.Stream] {
-				opened[a.Stream] = true
+			if !open {
+				streams[a.Stream] = journal.StreamOpened{Lanes: a.Lanes, Ministry: a.Ministry, Stream: a.Stream}
 				events = append(events, journal.New{
-					Event:     journal.StreamOpened{Lanes: a.Lanes, Ministry: a.Ministry, Stream: a.Stream},
-					Aggregate: journal.StreamAggregate(a.Stream), Cause: eventstore.CauseBefore(1),
+					Event: streams[a.Stream], Aggregate: journal.StreamAggregate(a.Stream), Cause: eventstore.CauseBefore(1),
 				})
 			}
 		}

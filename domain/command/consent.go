@@ -78,6 +78,7 @@ func judgeChoice(law *journal.Law, state *journal.State, before []Choice, choice
 	return grant(law, state, choice, pointer)
 }
 
+// grant is a consent as it goes on the log. Its fields are nil (all that the agreement shares) or at least one.
 func grant(law *journal.Law, state *journal.State, choice Choice, pointer string) (any, *citizen.Rejection) {
 	agreement, ok := law.Book.Find(choice.Agreement)
 	if !ok {
@@ -85,6 +86,9 @@ func grant(law *journal.Law, state *journal.State, choice Choice, pointer string
 	}
 	if agreement.Basis.Kind != consent.BasisConsent {
 		return nil, citizen.RejectAt(citizen.CodeNotByConsent, pointer+"/agreement")
+	}
+	if choice.Fields != nil && len(choice.Fields) == 0 { // on the log no fields are all fields: an empty list must never get there
+		return nil, citizen.RejectAt(citizen.CodeSchema, pointer+"/fields")
 	}
 	for i, field := range choice.Fields {
 		if !agreement.SharesField(field) {
