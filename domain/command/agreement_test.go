@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 
@@ -13,8 +12,6 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
 )
-
-func errorsAs(err error, target any) bool { return errors.As(err, target) }
 
 func (b *bundle) agreements(t testing.TB) []journal.Entry {
 	t.Helper()
