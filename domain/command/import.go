@@ -75,6 +75,11 @@ func (im *importer) appendBatch(ctx context.Context, lines []importLine, rows fu
 				break
 			}
 		}
+		if early, err := im.recheck(ctx, lines[:len(b.results)], b.results); err != nil {
+			return nil, err
+		} else if early {
+			continue
+		}
 		err = b.append(ctx, rows)
 		if errors.Is(err, eventstore.ErrConflict) || errors.Is(err, eventstore.ErrCommandReused) { // judged too early: look again
 			if _, err := im.h.journal.Head(ctx); err != nil {
@@ -85,6 +90,31 @@ func (im *importer) appendBatch(ctx context.Context, lines []importLine, rows fu
 		return b.results, err
 	}
 	return nil, ErrBusy
+}
+
+// recheck looks up the commands of refused lines once more, now that the states are read by which they were refused: between the two
+// another import of the same source may have brought them onto the log. It says whether one was, and the batch must be judged again.
+func (im *importer) recheck(ctx context.Context, lines []importLine, results []LineResult) (early bool, err error) {
+	var refused []int
+	var commands []journal.CommandID
+	for i := range lines {
+		if results[i].Result == Rejected && lines[i].problem == nil && !lines[i].known.Reused {
+			refused, commands = append(refused, i), append(commands, im.commandID(lines[i].parsed))
+		}
+	}
+	if len(refused) == 0 {
+		return false, nil
+	}
+	known, err := im.h.journal.Find(ctx, commands...)
+	if err != nil {
+		return false, err
+	}
+	for n, i := range refused {
+		if known[n].Found || known[n].Reused {
+			lines[i].known, early = known[n], true
+		}
+	}
+	return early, nil
 }
 
 func (im *importer) newBatch(ctx context.Context, lines []importLine, fresh bool) (*batch, error) {
