@@ -168,7 +168,7 @@ func (s *server) done(rec *recorder, r *http.Request, pattern string, took time.
 		route = "none"
 	}
 	s.Logger.Info("request",
-		"method", methodLabel(r.Method), "route", route, "status", rec.status, "duration", took, "role", string(actor.Role))
+		"method", methodLabel(r.Method), "route", route, "status", rec.status, "duration_ms", took.Seconds()*1000, "role", string(actor.Role))
 	s.metrics.observe(route, rec.status, took)
 }
 
