@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ func (f *faults) release() error {
 	f.held = f.held[1:]
 	f.mu.Unlock()
 	defer func() { _ = h.conn.Close() }()
-	if err := h.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the client's has passed
+	if err := h.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
 	if _, err := h.conn.Write(h.frame); err != nil {
@@ -130,7 +131,7 @@ func (f *faults) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 // judge records a produce request and says what happens to it.
-func (f *faults) judge(frame []byte, conn net.Conn) fault {
+func (f *faults) judge(frame []byte, c *faultyConn) fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.produced = append(f.produced, frame)
@@ -139,19 +140,32 @@ func (f *faults) judge(frame []byte, conn net.Conn) fault {
 	}
 	what := f.next(frame)
 	if what == hold {
-		f.held = append(f.held, &held{conn, frame})
+		c.kept = true
+		_ = c.Conn.SetDeadline(time.Time{})
+		f.held = append(f.held, &held{c.Conn, frame})
 	}
 	return what
 }
 
-// faultyConn cuts the client's bytes into requests: four bytes of length, two of the API's key, and so on.
+// faultyConn cuts the client's bytes into requests: four bytes of length, two of the API's key, and so on. One goroutine of kafka-go's
+// uses it at a time.
 type faultyConn struct {
 	net.Conn
-	faults *faults
-	buffer []byte
-	broken bool // the next answer is thrown away, and
-	dead   bool // every read after that fails
-	kept   bool // the connection belongs to a held request now
+	faults   *faults
+	buffer   []byte
+	deadline time.Time // the client's
+	broken   bool      // the next answer is thrown away, and
+	dead     bool      // every read after that fails
+	kept     bool      // the connection belongs to a held request now, and the client waits for nothing
+}
+
+// SetDeadline is the client's, and no longer of any concern to a held request.
+func (c *faultyConn) SetDeadline(t time.Time) error {
+	c.deadline = t
+	if c.kept {
+		return nil
+	}
+	return c.Conn.SetDeadline(t)
 }
 
 func (c *faultyConn) Write(b []byte) (int, error) {
@@ -176,7 +190,7 @@ func (c *faultyConn) request(frame []byte) error {
 		_, err := c.Conn.Write(frame)
 		return err
 	}
-	switch c.faults.judge(frame, c.Conn) {
+	switch c.faults.judge(frame, c) {
 	case dropRequest:
 		c.broken = true
 		return errInjected
@@ -187,7 +201,6 @@ func (c *faultyConn) request(frame []byte) error {
 	case swallow:
 		return nil
 	case hold:
-		c.kept = true
 		return nil
 	default:
 		_, err := c.Conn.Write(frame)
@@ -198,6 +211,10 @@ func (c *faultyConn) request(frame []byte) error {
 func (c *faultyConn) Read(b []byte) (int, error) {
 	if c.dead {
 		return 0, errInjected
+	}
+	if c.kept {
+		time.Sleep(time.Until(c.deadline))
+		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := c.Conn.Read(b) // also when broken: the broker has then done what it was asked
 	if c.broken && err == nil {
