@@ -37,7 +37,11 @@ const page = 2000
 // Decisions gives every decision by position, then agreement.
 func (s *Session) Decisions(ctx context.Context, f Filter, fn func(DecisionLine) error) error {
 	wanted := func(eventType string) bool { return eventType == journal.TypeDecided }
-	return s.each(ctx, f.From, f.To, wanted, func(types map[int64]string, e *journal.Entry) error {
+	to := f.To
+	if to > 0 {
+		to++ // a change's decided stands behind it
+	}
+	return s.each(ctx, f.From, to, wanted, func(types map[int64]string, e *journal.Entry) error {
 		decided, ok := e.Event.(journal.Decided)
 		if !ok || e.Cause < f.From {
 			return nil

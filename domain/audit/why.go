@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,7 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	given = slices.DeleteFunc(given, func(g journal.Given) bool { return g.Position > s.Position })
 	changes, state := map[int64]*journal.Entry{}, &journal.State{ID: s.look.Subject}
 	var out []Change
 	for i := range entries {
