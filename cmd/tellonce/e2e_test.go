@@ -516,3 +516,32 @@ func TestProductionKeepsItsOwnRules(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "clock is the wall clock")
 }
+
+// TestDemoNeedsNothing: the demo is ready by itself, others' commands work beside it, and a second one on its store changes nothing.
+func TestDemoNeedsNothing(t *testing.T) {
+	t.Parallel()
+	p := &place{t: t, dir: t.TempDir()}
+	heads := make([]string, 0, 2)
+	for range 2 {
+		cmd := p.command("demo", "--store", "demo-store", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0")
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		line, err := bufio.NewReader(stdout).ReadBytes('\n')
+		require.NoError(t, err)
+		var ready struct{ URL string }
+		require.NoError(t, json.Unmarshal(line, &ready))
+		hub := &hubProcess{url: ready.URL}
+		for page, says := range map[string]string{"/en/": "All people and agreements are invented", "/fr/": "inventé"} {
+			code, text := hub.call(t, "", "GET", page, "")
+			require.Equal(t, 200, code)
+			require.Contains(t, text, says)
+		}
+		require.Contains(t, p.run("stream", "read", "moh.health-card", "--store", "demo-store"), "tellonce.address-changed.v1")
+		heads = append(heads, p.run("audit", "consents", "--store", "demo-store"))
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, cmd.Wait())
+	}
+	require.Equal(t, heads[0], heads[1])
+}

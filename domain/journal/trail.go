@@ -32,7 +32,7 @@ func NewTrail(j *Journal) Trail { return Trail{journal: j} }
 // Name is the view's name in the store.
 func (Trail) Name() string { return "trail" }
 
-// Wants: everything that says what became of a fact. Facts themselves are wanted for their receipt alone.
+// Wants says yes to everything that tells what became of a fact. Decisions are wanted for the receipt of their change alone.
 func (t Trail) Wants(eventType string) bool {
 	switch eventType {
 	case TypeDisclosed, TypeRedelivered, TypeReceiptsRecorded, TypeReceiptRejected, TypeAccessed, TypeDecided:
