@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -232,6 +233,7 @@ func TestQueuedBehindARefusalFails(t *testing.T) {
 		}()
 		<-started
 		for b.lane.waiting() < 2 {
+			runtime.Gosched()
 		}
 		return pass
 	})
@@ -309,6 +311,7 @@ func TestCancelledInTheQueue(t *testing.T) {
 			first = false
 			go func() { queued <- b.lane.Send(ctx, events(9, 9)) }()
 			for b.lane.waiting() < 2 {
+				runtime.Gosched()
 			}
 			cancel()
 			var undecided *Undecided

@@ -86,7 +86,8 @@ func (c *Client) createTopic(ctx context.Context, topic string, partitions, brok
 type partitionsError struct{ have, want int }
 
 func (e *partitionsError) Error() string {
-	return fmt.Sprintf("%v: %d, not %d; lanes are fixed when a stream opens, so open another stream or use another topic", ErrPartitions, e.have, e.want)
+	return fmt.Sprintf("%v: %d, not %d; lanes are fixed when a stream opens, so delete the topic or open another stream",
+		ErrPartitions, e.have, e.want)
 }
 
 func (e *partitionsError) Unwrap() error { return ErrPartitions }
