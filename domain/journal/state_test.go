@@ -67,21 +67,21 @@ func TestStateFoldsEachEvent(t *testing.T) {
 
 func TestCloneIsIndependent(t *testing.T) {
 	t.Parallel()
-	s := &journal.State{ID: someone}
+	s, before := &journal.State{ID: someone}, &journal.State{ID: someone} // two folds that share nothing
 	for i, event := range []any{
 		registered("1980-05-17"), journal.MinistryLinked{Ministry: "moh"}, journal.MinistryLinked{Ministry: "mto"},
 		journal.ConsentGranted{Agreement: "a"}, journal.ConsentGranted{Agreement: "b"},
 	} {
 		s.Apply(int64(i), event)
+		before.Apply(int64(i), event)
 	}
-	before := *s.Clone()
 	c := s.Clone()
 	for i, event := range []any{
 		journal.ConsentWithdrawn{Agreement: "a"}, journal.MinistryUnlinked{Ministry: "moh"}, journal.ConsentGranted{Agreement: "b", Version: 2},
 		journal.MinistryLinked{Ministry: "mto", ClientReference: "x"}, citizen.Change{Type: citizen.DeathRegistered},
 	} {
 		c.Apply(int64(i+5), event)
-		require.Equal(t, before, *s)
+		require.Equal(t, before, s)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestRememberNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	j := journaltest.New(t, journaltest.Options{})
 	ctx := context.Background()
-	for _, version := range []int32{1, 3, 2, 3} {
+	for _, version := range []int32{1, 3, 2} {
 		j.Remember(&journal.State{ID: someone, Version: version})
 	}
 	got, err := j.States(ctx, someone)
