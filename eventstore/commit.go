@@ -15,6 +15,7 @@ type CommitterConfig struct {
 	Clock        func() time.Time // default time.Now
 	MaxRecords   int              // a batch closes at this many records; default 1,024. A call with more is a batch of its own
 	MaxBytes     int              // … or at this many bytes of payload; default 4 MiB
+	StreamFrom   int              // a PipelinedDriver is streamed to when so many calls wait; default 48, below which it doesn't pay
 	BatchTimeout time.Duration    // how long one attempt to write a batch may take in the store; default 30 s
 	// Committed is called after each commit that added records, before the callers are answered (it wakes followers). It must not block.
 	Committed func(Head)
@@ -29,6 +30,9 @@ func (c CommitterConfig) withDefaults() CommitterConfig {
 	}
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = 4 << 20
+	}
+	if c.StreamFrom <= 0 {
+		c.StreamFrom = streamFrom
 	}
 	if c.BatchTimeout <= 0 {
 		c.BatchTimeout = 30 * time.Second
@@ -57,6 +61,7 @@ type Committer struct {
 	config   CommitterConfig
 	driver   Driver
 	optimist OptimisticDriver // nil if the driver is none
+	pipe     PipelinedDriver  // nil if the driver is none
 
 	mu     sync.Mutex
 	queue  []*member // not yet seen by run
@@ -66,21 +71,29 @@ type Committer struct {
 
 	// Below: only run's.
 	waiting  []*member // seen, not yet in a batch, in order of arrival
-	plan     plan
-	build    builder
-	careful  int // batches to ask for before the next OneGo
+	slots    [2]slot   // the first is enough but for stream
+	careful  int       // batches to ask for before the next OneGo
+	single   int       // batches to write before the next stream
+	pace     pace
 	known    bool
 	head     Head // if known: the head after our last batch, nobody else having appended that we know of
 	identity Identity
 	versions map[Aggregate]int32 // if known: of aggregates that are written without being expected
 
-	batches, asked, members atomic.Int64
+	batches, asked, ahead, members atomic.Int64
+}
+
+// slot is a batch on its way, and the memory that the next one in it uses again.
+type slot struct {
+	plan  plan
+	build builder
 }
 
 // Stats counts what a Committer has done since it was made.
 type Stats struct {
 	Batches int64 // written, or refused as a whole
 	Asked   int64 // of them asked in detail before writing
+	Ahead   int64 // of them executed while the one before was being committed
 	Members int64 // calls of Append that were answered from these batches
 }
 
@@ -91,6 +104,7 @@ func NewCommitter(driver Driver, config CommitterConfig) *Committer {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.optimist, _ = driver.(OptimisticDriver)
+	c.pipe, _ = driver.(PipelinedDriver)
 	go c.run()
 	return c
 }
@@ -157,7 +171,7 @@ func (c *Committer) Close() {
 
 // Stats returns the counts so far.
 func (c *Committer) Stats() Stats {
-	return Stats{Batches: c.batches.Load(), Asked: c.asked.Load(), Members: c.members.Load()}
+	return Stats{Batches: c.batches.Load(), Asked: c.asked.Load(), Ahead: c.ahead.Load(), Members: c.members.Load()}
 }
 
 func (c *Committer) signal() {
@@ -167,13 +181,17 @@ func (c *Committer) signal() {
 	}
 }
 
-// run is the one goroutine that writes: gather, plan, commit, in this order, until closed and empty.
+// run is the one goroutine that writes: gather, plan, commit, in this order, until closed and empty. Under load it streams.
 func (c *Committer) run() {
 	defer close(c.done)
 	for c.gather() {
-		c.fillPlan()
-		if len(c.plan.members) > 0 {
-			c.commit()
+		if c.mayStream() {
+			c.stream()
+			continue
+		}
+		s := &c.slots[0]
+		if c.fill(s, nil, len(c.waiting)); len(s.plan.members) > 0 {
+			c.commit(s)
 		}
 	}
 }
@@ -208,21 +226,23 @@ func (c *Committer) fetch() (closed bool) {
 	return c.closed
 }
 
-// fillPlan picks from waiting the members of the next batch, in order, and leaves the others waiting.
-func (c *Committer) fillPlan() {
-	c.plan.reset()
+// fill picks from waiting the members of the next batch, at most so many, in order, and leaves the others waiting. under is the batch that
+// is still under way, if any: who depends on what it writes waits.
+func (c *Committer) fill(s *slot, under *plan, most int) {
+	p := &s.plan
+	p.reset()
 	records, size, full := 0, 0, false
 	left := c.waiting[:0]
 	for _, m := range c.waiting {
-		fits := len(c.plan.members) == 0 || (records+m.records <= c.config.MaxRecords && size+m.bytes <= c.config.MaxBytes)
-		if full = full || !fits; full || c.plan.mustWait(m) {
+		fits := len(p.members) == 0 || (len(p.members) < most && records+m.records <= c.config.MaxRecords && size+m.bytes <= c.config.MaxBytes)
+		if full = full || !fits; full || p.mustWait(m) || (under != nil && under.holdsUp(m)) {
 			left = append(left, m)
 			continue
 		}
 		if !m.state.CompareAndSwap(queued, picked) {
 			continue // its caller has left
 		}
-		c.plan.add(m, c.versions)
+		p.add(m, c.versions)
 		records, size = records+m.records, size+m.bytes
 	}
 	clear(c.waiting[len(left):])
@@ -233,56 +253,73 @@ func (c *Committer) fillPlan() {
 //
 // If the process dies in here, the batch is either wholly on the log or not at all; the callers never got an answer and repeat their
 // commands.
-func (c *Committer) commit() {
+func (c *Committer) commit(s *slot) {
 	var err error
 	for range maxAttempts {
 		c.batches.Add(1)
-		if err = c.attempt(); !errors.Is(err, ErrRefused) {
+		if err = c.attempt(s); !errors.Is(err, ErrRefused) {
 			break
 		}
 		c.forget()
 	}
-	c.members.Add(int64(len(c.plan.members)))
-	defer c.build.release()
+	c.single = max(0, c.single-1)
+	c.settle(s, err)
+}
+
+// settle answers the members of a batch that was written, or wasn't.
+func (c *Committer) settle(s *slot, err error) {
+	c.members.Add(int64(len(s.plan.members)))
+	defer s.build.release()
 	if err != nil {
 		c.forget()
 		if errors.Is(err, ErrRefused) {
 			err = &Conflict{Kind: ConflictPosition}
 		}
-		c.plan.fail(err)
+		s.plan.fail(err)
 		return
 	}
-	c.remember()
-	if len(c.build.batch.Records) > 0 {
+	c.remember(s)
+	if len(s.build.batch.Records) > 0 {
 		c.config.Committed(c.head)
 	}
-	c.plan.answer()
+	s.plan.answer()
 }
 
 // attempt tries the batch once: in one go if nothing speaks against it, else by asking first.
-func (c *Committer) attempt() error {
+func (c *Committer) attempt(s *slot) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.BatchTimeout)
 	defer cancel()
-	if c.optimist != nil && c.known && c.careful == 0 && c.plan.hopeful {
-		answer := c.plan.hope(c.head, c.identity)
-		if batch := c.build.run(&c.plan, answer, c.config.Clock()); batch != nil && !c.plan.anyFailed() {
-			return c.optimist.OneGo(ctx, c.plan.assumption(c.head.Position), batch)
+	if c.optimist != nil && c.known && c.careful == 0 {
+		if batch := c.hope(s, c.head, c.identity); batch != nil {
+			return c.optimist.OneGo(ctx, s.plan.assumption(c.head.Position, 0), batch)
 		}
 	}
 	c.asked.Add(1)
-	return c.driver.Checked(ctx, &c.plan.ask, func(answer *Answer) *Batch {
+	return c.driver.Checked(ctx, &s.plan.ask, func(answer *Answer) *Batch {
 		if c.careful > 0 {
 			c.careful--
 		}
 		if c.known && c.head.Position != answer.Head.Position {
 			c.forget() // someone else appends, too
 		}
-		batch := c.build.run(&c.plan, answer, c.config.Clock())
-		if c.plan.anyFailed() || c.plan.anyRepeated() {
+		batch := s.build.run(&s.plan, answer, c.config.Clock())
+		if s.plan.anyFailed() || s.plan.anyRepeated() {
 			c.careful = carefulBatches
 		}
 		return batch
 	})
+}
+
+// hope numbers the batch as if everything that its members expect held. Nil if that can't be, or isn't known.
+func (c *Committer) hope(s *slot, head Head, identity Identity) *Batch {
+	if !s.plan.hopeful {
+		return nil
+	}
+	batch := s.build.run(&s.plan, s.plan.hope(head, identity), c.config.Clock())
+	if s.plan.anyFailed() {
+		return nil
+	}
+	return batch
 }
 
 // forget drops what was believed of the log, because another process appends to it or an outcome is unknown.
@@ -292,14 +329,14 @@ func (c *Committer) forget() {
 }
 
 // remember keeps what the committed batch has taught: nobody has appended since, as far as we know.
-func (c *Committer) remember() {
-	c.known, c.head, c.identity = true, c.build.head, c.build.identity
+func (c *Committer) remember(s *slot) {
+	c.known, c.head, c.identity = true, s.build.head, s.build.identity
 	if len(c.versions) > maxRememberedVersions {
 		clear(c.versions)
 	}
-	for i, aggregate := range c.plan.ask.Aggregates {
-		if _, ok := c.versions[aggregate]; ok || c.plan.unexpected[i] {
-			c.versions[aggregate] = c.build.versions[i]
+	for i, aggregate := range s.plan.ask.Aggregates {
+		if _, ok := c.versions[aggregate]; ok || s.plan.unexpected[i] {
+			c.versions[aggregate] = s.build.versions[i]
 		}
 	}
 }

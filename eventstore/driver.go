@@ -29,6 +29,18 @@ type OptimisticDriver interface {
 	OneGo(ctx context.Context, assume *Assumption, batch *Batch) error
 }
 
+// PipelinedDriver is an OptimisticDriver that can execute a batch while the one before it is being committed, so that the server works
+// on the one and syncs the other. It has two slots, each with a transaction of its own; a slot is used by one goroutine at a time, both
+// slots at once.
+type PipelinedDriver interface {
+	OptimisticDriver
+	// Execute writes batch in the slot's transaction as OneGo does and does not commit it. After an error nothing is open in the slot.
+	Execute(ctx context.Context, slot int, assume *Assumption, batch *Batch) error
+	// Commit commits what was executed in the slot; its errors are OneGo's. Rollback drops it.
+	Commit(ctx context.Context, slot int) error
+	Rollback(ctx context.Context, slot int)
+}
+
 // ErrRefused is a Driver's answer that positions or assumptions were lost to another writer and nothing was written.
 var ErrRefused = errors.New("eventstore: another writer was first")
 
@@ -66,6 +78,7 @@ type KnownCommand struct {
 // Assumption is what OneGo asserts. Head is always asserted; so is that none of the batch's commands is known.
 type Assumption struct {
 	Head     int64 // the last position; the batch starts at Head+1
+	Under    int   // so many positions up to Head may not be there yet: the batch before is under way (Execute only)
 	Versions []Expect
 	Guards   []SubjectGuard
 }

@@ -13,6 +13,7 @@ import (
 type plan struct {
 	members []*member
 	alone   bool // the batch starts a generation: nobody else fits in
+	rows    bool // it writes rows of views
 	// hopeful: every version the batch needs is expected or remembered, so it may be written without asking.
 	hopeful bool
 
@@ -35,7 +36,7 @@ const keepMaps = 8192
 
 func (p *plan) reset() {
 	clear(p.members)
-	p.members, p.alone, p.hopeful = p.members[:0], false, true
+	p.members, p.alone, p.rows, p.hopeful = p.members[:0], false, false, true
 	if p.aggregates == nil || len(p.aggregates)+len(p.commands)+len(p.restricts) > keepMaps {
 		p.aggregates, p.commands = map[Aggregate]int{}, map[CommandKey]int{}
 		p.subjects, p.restricts = map[uuid.UUID]int{}, map[uuid.UUID]struct{}{}
@@ -79,12 +80,32 @@ func (p *plan) mustWait(m *member) bool {
 	return false
 }
 
+// holdsUp says whether m can't be executed while this batch is under way: it depends on what the batch writes, or writes the same, and
+// would wait in the database for the batch or the batch for it.
+func (p *plan) holdsUp(m *member) bool {
+	if p.mustWait(m) {
+		return true
+	}
+	for i := range m.appends {
+		a := &m.appends[i]
+		if a.Begins != nil || (p.rows && len(a.Rows) > 0) {
+			return true
+		}
+		for j := range a.Events {
+			if at, ok := p.aggregates[a.Events[j].Aggregate]; ok && p.written[at] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // add takes m into the batch. remembered holds versions known from earlier batches.
 func (p *plan) add(m *member, remembered map[Aggregate]int32) {
 	p.members = append(p.members, m)
 	for i := range m.appends {
 		a := &m.appends[i]
-		p.alone = p.alone || a.Begins != nil
+		p.alone, p.rows = p.alone || a.Begins != nil, p.rows || len(a.Rows) > 0
 		p.addCommand(a.Command.Key)
 		for _, e := range a.Expect {
 			if _, ok := p.aggregates[e.Aggregate]; !ok {
@@ -164,10 +185,11 @@ func (p *plan) hope(head Head, identity Identity) *Answer {
 	return h
 }
 
-// assumption is what must hold for the hoped answer to be good enough.
-func (p *plan) assumption(head int64) *Assumption {
+// assumption is what must hold for the hoped answer to be good enough, when the last position is head, of which the last `under` may not
+// be seen yet.
+func (p *plan) assumption(head int64, under int) *Assumption {
 	a := &p.assume
-	a.Head, a.Versions, a.Guards = head, a.Versions[:0], a.Guards[:0]
+	a.Head, a.Under, a.Versions, a.Guards = head, under, a.Versions[:0], a.Guards[:0]
 	for i, aggregate := range p.ask.Aggregates {
 		a.Versions = append(a.Versions, Expect{Aggregate: aggregate, Version: p.hoped[i]})
 	}

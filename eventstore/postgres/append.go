@@ -16,42 +16,43 @@ import (
 
 // writeSQL writes one batch if what it asserts holds, all or none, and answers one row if it did. Positions start at $1 + 1: if anyone
 // appended since the statement's snapshot, that position is taken and the log's primary key refuses the batch. Without a lock. A command
-// that is known is refused by the key of commands.
+// that is known is refused by the key of commands. If the batch before, of $2 records, is under way (0: none is), its records may be
+// seen already or not yet.
 //
 // Most batches neither guard, restrict, write views nor begin a generation: they do without those parts, which cost even when empty.
 //
-// $1 head, $2 expected versions; $3 … $5 the rows of each table; more: $6 guards, $7 restricting events, $8 view rows to write, $9 to
-// delete, $10 generation and $11 log id (or NULL).
+// $1 head, $2 see above, $3 expected versions; $4 … $6 the rows of each table; more: $7 guards, $8 restricting events, $9 view rows to
+// write, $10 to delete, $11 generation and $12 log id (or NULL).
 func writeSQL(more bool) string {
 	guards, rows := "", ""
 	if more {
 		guards = `
-	AND NOT EXISTS (SELECT FROM unnest($6::guard[]) g JOIN restricting r ON r.subject = g.subject AND r.position > g.after)`
+	AND NOT EXISTS (SELECT FROM unnest($7::guard[]) g JOIN restricting r ON r.subject = g.subject AND r.position > g.after)`
 		rows = `, restricting_rows AS (
-	INSERT INTO restricting SELECT r.* FROM ok, unnest($7::restricting[]) r
+	INSERT INTO restricting SELECT r.* FROM ok, unnest($8::restricting[]) r
 ), view_rows AS (
-	INSERT INTO views SELECT r.* FROM ok, unnest($8::views[]) r ON CONFLICT (view, key) DO UPDATE SET value = excluded.value
+	INSERT INTO views SELECT r.* FROM ok, unnest($9::views[]) r ON CONFLICT (view, key) DO UPDATE SET value = excluded.value
 ), view_keys AS (
-	DELETE FROM views v USING ok, unnest($9::views[]) r WHERE v.view = r.view AND v.key = r.key
+	DELETE FROM views v USING ok, unnest($10::views[]) r WHERE v.view = r.view AND v.key = r.key
 ), meta_row AS (
-	INSERT INTO meta SELECT $10::bigint, $11::uuid FROM ok WHERE $10::bigint IS NOT NULL
+	INSERT INTO meta SELECT $11::bigint, $12::uuid FROM ok WHERE $11::bigint IS NOT NULL
 )`
 	}
 	return `
 WITH ok AS MATERIALIZED (
 	SELECT true AS ok
-	WHERE coalesce((SELECT position FROM log ORDER BY position DESC LIMIT 1), -1) = $1::bigint
+	WHERE coalesce((SELECT position FROM log ORDER BY position DESC LIMIT 1), -1) IN ($1::bigint, $1::bigint - $2::bigint)
 	AND NOT EXISTS (
-		SELECT FROM unnest($2::expectation[]) e
+		SELECT FROM unnest($3::expectation[]) e
 		WHERE coalesce((
 			SELECT c.first_version + c.count - 1 FROM chunks c
 			WHERE c.aggregate = e.aggregate AND c.category = e.category ORDER BY c.first_version DESC LIMIT 1), 0) <> e.version)` + guards + `
 ), log_rows AS (
-	INSERT INTO log SELECT r.* FROM ok, unnest($3::log[]) r
+	INSERT INTO log SELECT r.* FROM ok, unnest($4::log[]) r
 ), chunk_rows AS (
-	INSERT INTO chunks SELECT r.* FROM ok, unnest($4::chunks[]) r
+	INSERT INTO chunks SELECT r.* FROM ok, unnest($5::chunks[]) r
 ), command_rows AS (
-	INSERT INTO commands SELECT r.* FROM ok, unnest($5::commands[]) r
+	INSERT INTO commands SELECT r.* FROM ok, unnest($6::commands[]) r
 )` + rows + `
 SELECT ok FROM ok`
 }
@@ -79,27 +80,61 @@ SELECT k.n, c.body, c.position, c.count, l.recorded_at
 FROM unnest($1::bytea[]) WITH ORDINALITY k (key, n)
 	JOIN commands c ON c.key = k.key JOIN log l ON l.position = c.position`
 
-// driver writes the committer's batches over a connection of its own. Only the committer's goroutine uses it.
-type driver struct {
+// driver writes the committer's batches over connections of its own: one as a rule, a second for executing a batch while the one before
+// it is being committed.
+type driver [2]session
+
+var _ eventstore.PipelinedDriver = (*driver)(nil)
+
+func newDriver(config Config) *driver {
+	return &driver{{config: config}, {config: config}}
+}
+
+// OneGo writes the batch in one round trip.
+func (d *driver) OneGo(ctx context.Context, assume *eventstore.Assumption, batch *eventstore.Batch) error {
+	return d[0].oneGo(ctx, assume, batch)
+}
+
+// Checked asks, then writes the batch, in one transaction.
+func (d *driver) Checked(ctx context.Context, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch) error {
+	return d[0].ask(ctx, ask, build)
+}
+
+// Execute writes the batch in the slot's transaction.
+func (d *driver) Execute(ctx context.Context, slot int, assume *eventstore.Assumption, batch *eventstore.Batch) error {
+	return d[slot].execute(ctx, assume, batch)
+}
+
+// Commit commits the slot's transaction.
+func (d *driver) Commit(ctx context.Context, slot int) error { return d[slot].end(ctx, true) }
+
+// Rollback rolls the slot's transaction back.
+func (d *driver) Rollback(ctx context.Context, slot int) { _ = d[slot].end(ctx, false) }
+
+func (d *driver) close() {
+	d[0].close()
+	d[1].close()
+}
+
+// session is one connection with its prepared statements. One goroutine at a time uses it.
+type session struct {
 	config  Config
 	conn    *pgx.Conn
 	lockKey [8]byte
 	oids    typeOIDs
 
-	write, writeMore, lock, ask, known *pgconn.StatementDescription
+	write, writeMore, lock, answers, known, begin, commit, rollback *pgconn.StatementDescription
 
 	expects, guards, keys, records, chunks, commands, restricting, upserts, deletes encoder
 	params                                                                          [][]byte
 	answer                                                                          eventstore.Answer
 }
 
-var _ eventstore.OptimisticDriver = (*driver)(nil)
-
 // binaryFormat says that all parameters, or all columns, are in binary.
 var binaryFormat = []int16{pgx.BinaryFormatCode}
 
 // connect opens the connection and prepares the statements, unless the connection stands.
-func (d *driver) connect(ctx context.Context) error {
+func (d *session) connect(ctx context.Context) error {
 	if d.conn != nil && !d.conn.IsClosed() {
 		return nil
 	}
@@ -115,7 +150,7 @@ func (d *driver) connect(ctx context.Context) error {
 	return nil
 }
 
-func (d *driver) prepare(ctx context.Context, conn *pgx.Conn) error {
+func (d *session) prepare(ctx context.Context, conn *pgx.Conn) error {
 	key := fnv.New64a()
 	_, _ = key.Write([]byte("tellonce append " + d.config.Schema))
 	binary.BigEndian.PutUint64(d.lockKey[:], key.Sum64())
@@ -131,7 +166,8 @@ func (d *driver) prepare(ctx context.Context, conn *pgx.Conn) error {
 		name, sql string
 	}{
 		{&d.write, "write", writeSQL(false)}, {&d.writeMore, "write_more", writeSQL(true)},
-		{&d.lock, "lock", lockSQL}, {&d.ask, "ask", askSQL}, {&d.known, "known", knownSQL},
+		{&d.lock, "lock", lockSQL}, {&d.answers, "ask", askSQL}, {&d.known, "known", knownSQL},
+		{&d.begin, "begin", "BEGIN"}, {&d.commit, "commit", "COMMIT"}, {&d.rollback, "rollback", "ROLLBACK"},
 	} {
 		if *s.statement, err = conn.PgConn().Prepare(ctx, s.name, s.sql, nil); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -140,7 +176,7 @@ func (d *driver) prepare(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func (d *driver) close() {
+func (d *session) close() {
 	if d.conn == nil {
 		return
 	}
@@ -149,14 +185,18 @@ func (d *driver) close() {
 	_ = d.conn.Close(ctx) // nothing is under way: the committer has stopped
 }
 
-// OneGo writes the batch in one round trip.
-func (d *driver) OneGo(ctx context.Context, assume *eventstore.Assumption, batch *eventstore.Batch) error {
+// assume encodes what is asserted.
+func (d *session) assume(assume *eventstore.Assumption) {
+	d.expects.expectations(d.oids.expectation, assume.Versions)
+	d.guards.guards(d.oids.guard, assume.Guards)
+}
+
+func (d *session) oneGo(ctx context.Context, assume *eventstore.Assumption, batch *eventstore.Batch) error {
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	d.expects.expectations(d.oids.expectation, assume.Versions)
-	d.guards.guards(d.oids.guard, assume.Guards)
-	statement := d.encode(assume.Head, len(assume.Guards) > 0, batch)
+	d.assume(assume)
+	statement := d.encode(assume.Head, assume.Under, len(assume.Guards) > 0, batch)
 	rows := d.conn.PgConn().ExecStatement(d.deadline(ctx), statement, d.params, binaryFormat, binaryFormat)
 	written := rows.NextRow()
 	_, err := rows.Close()
@@ -169,10 +209,60 @@ func (d *driver) OneGo(ctx context.Context, assume *eventstore.Assumption, batch
 	return nil
 }
 
-// Checked writes the batch in one transaction of two round trips, a pipeline: lock and ask, flush; write, sync. The transaction is the
+// execute begins a transaction and writes the batch in it. If this process dies before the commit, the server rolls back.
+func (d *session) execute(ctx context.Context, assume *eventstore.Assumption, batch *eventstore.Batch) error {
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	d.assume(assume)
+	statement := d.encode(assume.Head, assume.Under, len(assume.Guards) > 0, batch)
+	pipeline := d.conn.PgConn().StartPipeline(d.deadline(ctx))
+	pipeline.SendQueryStatement(d.begin, nil, nil, nil)
+	pipeline.SendQueryStatement(statement, d.params, binaryFormat, binaryFormat)
+	written := false
+	err := pipeline.Sync() // within BEGIN a sync commits nothing
+	if err == nil {
+		err = eachRow(pipeline, func([][]byte) error { return nil })
+	}
+	if err == nil {
+		err = eachRow(pipeline, func([][]byte) error {
+			written = true
+			return nil
+		})
+	}
+	if closing := pipeline.Close(); err == nil {
+		err = closing
+	}
+	if err == nil && !written {
+		err = eventstore.ErrRefused
+	}
+	if err == nil {
+		return nil
+	}
+	_ = d.end(ctx, false)
+	if errors.Is(err, eventstore.ErrRefused) {
+		return err
+	}
+	return outcome(err, false)
+}
+
+// end ends the transaction of execute.
+func (d *session) end(ctx context.Context, commit bool) error {
+	statement := d.rollback
+	if commit {
+		statement = d.commit
+	}
+	rows := d.conn.PgConn().ExecStatement(d.deadline(ctx), statement, nil, nil, nil)
+	if _, err := rows.Close(); err != nil {
+		return outcome(err, commit && !pgconn.SafeToRetry(err))
+	}
+	return nil
+}
+
+// ask writes the batch in one transaction of two round trips, a pipeline: lock and ask, flush; write, sync. The transaction is the
 // implicit one that every pipeline is up to its sync, so there is no BEGIN and no COMMIT to send. If this process dies before the sync,
 // the server rolls back.
-func (d *driver) Checked(ctx context.Context, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch) error {
+func (d *session) ask(ctx context.Context, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch) error {
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
@@ -190,12 +280,12 @@ func (d *driver) Checked(ctx context.Context, ask *eventstore.Ask, build func(*e
 	return err
 }
 
-// checked is Checked's way through the pipeline. committing says that the server may have been told to commit.
-func (d *driver) checked(
+// checked is ask's way through the pipeline. committing says that the server may have been told to commit.
+func (d *session) checked(
 	pipeline *pgconn.Pipeline, ask *eventstore.Ask, build func(*eventstore.Answer) *eventstore.Batch,
 ) (err error, committing bool) { //nolint:revive,staticcheck // the error comes first: the other is about it
 	pipeline.SendQueryStatement(d.lock, [][]byte{d.lockKey[:]}, binaryFormat, binaryFormat)
-	pipeline.SendQueryStatement(d.ask, [][]byte{
+	pipeline.SendQueryStatement(d.answers, [][]byte{
 		d.expects.aggregates(d.oids.expectation, ask.Aggregates), d.guards.uuids(ask.Subjects),
 	}, binaryFormat, binaryFormat)
 	if len(ask.Commands) > 0 {
@@ -214,7 +304,7 @@ func (d *driver) checked(
 	}
 	d.expects.expectations(d.oids.expectation, nil) // checked already; the head is asserted once more, and the key is the fence
 	d.guards.guards(d.oids.guard, nil)
-	pipeline.SendQueryStatement(d.encode(d.answer.Head.Position, false, batch), d.params, binaryFormat, binaryFormat)
+	pipeline.SendQueryStatement(d.encode(d.answer.Head.Position, 0, false, batch), d.params, binaryFormat, binaryFormat)
 	if err := pipeline.Sync(); err != nil {
 		return err, true
 	}
@@ -237,7 +327,7 @@ func (d *driver) checked(
 
 // deadline puts ctx's deadline on the connection itself and returns a context that ends never: the driver would start a goroutine for
 // one that does, at every batch. A connection that ran out of time is broken, as after any network error.
-func (d *driver) deadline(ctx context.Context) context.Context {
+func (d *session) deadline(ctx context.Context) context.Context {
 	deadline, _ := ctx.Deadline() // zero: none
 	_ = d.conn.PgConn().Conn().SetDeadline(deadline)
 	return context.Background()
@@ -245,9 +335,9 @@ func (d *driver) deadline(ctx context.Context) context.Context {
 
 // encode fills the parameters of the statement that writes batch after head, and returns it. What is asserted stands in expects and
 // guards already.
-func (d *driver) encode(head int64, guarded bool, batch *eventstore.Batch) *pgconn.StatementDescription {
+func (d *session) encode(head int64, under int, guarded bool, batch *eventstore.Batch) *pgconn.StatementDescription {
 	d.params = append(d.params[:0],
-		binary.BigEndian.AppendUint64(nil, uint64(head)), d.expects.buf, // #nosec G115 -- the same bits, or small
+		binary.BigEndian.AppendUint64(nil, uint64(head)), binary.BigEndian.AppendUint64(nil, uint64(under)), d.expects.buf, // #nosec G115 -- the same bits, or small
 		d.records.records(d.oids.log, batch.Records), d.chunks.chunks(d.oids.chunks, batch.Chunks),
 		d.commands.commands(d.oids.commands, batch.Commands))
 	if !guarded && len(batch.Restricting) == 0 && len(batch.Rows) == 0 && batch.Identity == nil {
@@ -264,7 +354,7 @@ func (d *driver) encode(head int64, guarded bool, batch *eventstore.Batch) *pgco
 }
 
 // readAnswer reads the results of lockSQL, askSQL and knownSQL.
-func (d *driver) readAnswer(pipeline *pgconn.Pipeline, ask *eventstore.Ask) error {
+func (d *session) readAnswer(pipeline *pgconn.Pipeline, ask *eventstore.Ask) error {
 	a := &d.answer
 	a.Head, a.Identity = eventstore.Head{Position: -1}, eventstore.Identity{}
 	a.Versions, a.Restricted, a.Commands = a.Versions[:0], a.Restricted[:0], a.Commands[:0]

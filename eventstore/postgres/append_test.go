@@ -19,8 +19,7 @@ func TestOneGoAsserts(t *testing.T) {
 	known.Events[0].Restricting = true
 	_, err := store.Append(t.Context(), known, change(citizen)) // position 3, version 2
 	require.NoError(t, err)
-	d := &driver{config: store.config}
-	require.NoError(t, d.connect(t.Context()))
+	d := newDriver(store.config)
 	defer d.close()
 
 	aggregate := known.Events[0].Aggregate

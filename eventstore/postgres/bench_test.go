@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"os"
 	"strconv"
 	"testing"
@@ -60,7 +61,7 @@ func BenchmarkAppend(b *testing.B) {
 	defer func() { _ = store.Close() }()
 	require.NoError(b, storebench.Begin(b.Context(), store))
 	tells := storebench.NewTells(store, 128, citizensOfWriter, 0)
-	pid := int(store.driver.conn.PgConn().PID())
+	pid := int(store.driver[0].conn.PgConn().PID())
 	server, records := cpuOf(b, pid), 0
 	for b.Loop() {
 		m, err := storebench.Write(b.Context(), 128, 2*time.Second, tells.Call)
@@ -73,4 +74,36 @@ func BenchmarkAppend(b *testing.B) {
 	stats := store.Stats()
 	b.ReportMetric(float64(stats.Members)/float64(stats.Batches), "members/batch")
 	b.ReportMetric(float64(stats.Asked)/float64(stats.Batches), "asked")
+	b.ReportMetric(float64(stats.Ahead)/float64(stats.Batches), "ahead")
+}
+
+// BenchmarkReplicas is four stores on one log, 32 writers in all: each has to ask and to wait for the others.
+func BenchmarkReplicas(b *testing.B) {
+	const replicas, writers = 4, 32
+	config := newConfig(b, database(b))
+	tells := make([]*storebench.Tells, replicas)
+	stores := make([]*Store, replicas)
+	for i := range stores {
+		store, err := Open(b.Context(), config)
+		require.NoError(b, err)
+		defer func() { _ = store.Close() }()
+		if i == 0 {
+			require.NoError(b, storebench.Begin(b.Context(), store))
+		}
+		stores[i], tells[i] = store, storebench.NewTells(store, writers, citizensOfWriter, 0)
+	}
+	for b.Loop() {
+		m, err := storebench.Write(b.Context(), writers, 2*time.Second, func(ctx context.Context, w int) (int, error) {
+			return tells[w%replicas].Call(ctx, w)
+		})
+		require.NoError(b, err)
+		require.Zero(b, m.Refused, "nobody expects what another writes")
+		b.ReportMetric(m.PerSecond(), "records/s")
+		b.ReportMetric(ms(m.P99), "p99-ms")
+	}
+	var batches, asked int64
+	for _, store := range stores {
+		batches, asked = batches+store.Stats().Batches, asked+store.Stats().Asked
+	}
+	b.ReportMetric(float64(asked)/float64(batches), "asked")
 }

@@ -27,6 +27,8 @@ type Config struct {
 	MaxConns int              // for reading; default 8. Two more are for appending and listening
 	Poll     time.Duration    // the safety poll of Wait, for lost notifications; default 5 s
 	Logf     func(string)     // told when the listening connection is lost; default: nobody is
+
+	streamFrom int // eventstore.CommitterConfig's, for tests
 }
 
 func (c Config) withDefaults() Config {
@@ -83,15 +85,15 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.pool, err = config.newPool(ctx); err != nil {
 		return nil, err
 	}
-	s.driver = &driver{config: config}
-	if err := s.driver.connect(ctx); err != nil {
+	s.driver = newDriver(config)
+	if err := s.driver[0].connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
 	s.loads.query = s.queryAggregates
 	s.closed, s.stop = context.WithCancel(context.Background())
 	s.committer = eventstore.NewCommitter(s.driver, eventstore.CommitterConfig{
-		Clock: config.Clock, Committed: func(head eventstore.Head) {
+		Clock: config.Clock, StreamFrom: config.streamFrom, Committed: func(head eventstore.Head) {
 			s.signal.Raise(head.Position)
 			s.notifier.raise(head.Position)
 		},

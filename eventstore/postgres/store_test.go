@@ -51,10 +51,22 @@ func newConfig(t storetest.T, dsn string) Config {
 
 func TestStore(t *testing.T) {
 	t.Parallel()
+	runSuite(t, 0)
+}
+
+// TestStoreStreaming: the same when the committer streams from two callers on.
+func TestStoreStreaming(t *testing.T) {
+	t.Parallel()
+	runSuite(t, 2)
+}
+
+func runSuite(t *testing.T, streamFrom int) {
+	t.Helper()
 	dsn := database(t)
 	storetest.Run(t, storetest.Factory{
 		New: func(t storetest.T) func() (eventstore.Store, error) {
 			config := newConfig(t, dsn)
+			config.streamFrom = streamFrom
 			return func() (eventstore.Store, error) { return Open(context.Background(), config) }
 		},
 		Reopens: true, Handles: true, WakesWithin: 50 * time.Millisecond,
@@ -65,7 +77,7 @@ func TestStore(t *testing.T) {
 // server does not notice at once that a client is dead: it may still commit what it was doing. The survivor waits until it has, so that
 // what it then sees stays as it is.
 func openForCrash(ctx context.Context, schema string) (eventstore.Store, error) {
-	config := Config{DSN: os.Getenv("DATABASE_URL"), Schema: schema}
+	config := Config{DSN: os.Getenv("DATABASE_URL"), Schema: schema, streamFrom: 2}
 	if os.Getpid() != survivor {
 		if err := os.Setenv("PGAPPNAME", schema); err != nil { // by which the survivor knows the children's connections
 			return nil, err
