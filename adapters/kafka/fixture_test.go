@@ -85,6 +85,7 @@ func topicName(t testing.TB) string {
 	return topic
 }
 
+// deleteAfterwards deletes a topic when the test ends, and those that Watermill's suite makes by adding to its name.
 func deleteAfterwards(t testing.TB, topic string) {
 	t.Helper()
 	addr := kafka.TCP(brokers(t)...)
@@ -93,7 +94,18 @@ func deleteAfterwards(t testing.TB, topic string) {
 		defer cancel()
 		transport := &kafka.Transport{Context: ctx}
 		defer transport.CloseIdleConnections()
-		_, _ = (&kafka.Client{Addr: addr, Transport: transport}).DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic}})
+		client := &kafka.Client{Addr: addr, Transport: transport}
+		metadata, err := client.Metadata(ctx, new(kafka.MetadataRequest))
+		if err != nil {
+			return // it only leaves a topic behind
+		}
+		var topics []string
+		for _, found := range metadata.Topics {
+			if strings.HasPrefix(found.Name, topic) {
+				topics = append(topics, found.Name)
+			}
+		}
+		_, _ = client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: topics})
 	})
 }
 
