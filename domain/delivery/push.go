@@ -38,7 +38,7 @@ type Pusher struct {
 }
 
 const (
-	leaseTTL  = 15 * time.Second
+	leaseTTL  = 30 * time.Second // longer than one wait and one send
 	pushLimit = 1000
 	pushWait  = 5 * time.Second // renews the lease while nothing is due
 	retryWait = time.Second

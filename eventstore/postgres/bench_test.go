@@ -53,18 +53,23 @@ func benchRound(t *testing.T) time.Duration {
 	return round
 }
 
-// BenchmarkAppend is the store alone under 128 writers, for profiles.
+// BenchmarkAppend is the store alone under 128 writers (or BENCH_WRITERS), for profiles.
 func BenchmarkAppend(b *testing.B) {
 	config := newConfig(b, database(b))
+	writers, err := strconv.Atoi(os.Getenv("BENCH_WRITERS"))
+	if err != nil {
+		writers = 128
+	}
+	config.streamFrom, _ = strconv.Atoi(os.Getenv("BENCH_STREAM"))
 	store, err := Open(b.Context(), config)
 	require.NoError(b, err)
 	defer func() { _ = store.Close() }()
 	require.NoError(b, storebench.Begin(b.Context(), store))
-	tells := storebench.NewTells(store, 128, citizensOfWriter, 0)
+	tells := storebench.NewTells(store, writers, citizensOfWriter, 0)
 	pid := int(store.driver[0].conn.PgConn().PID())
 	server, records := cpuOf(b, pid), 0
 	for b.Loop() {
-		m, err := storebench.Write(b.Context(), 128, 2*time.Second, tells.Call)
+		m, err := storebench.Write(b.Context(), writers, 2*time.Second, tells.Call)
 		require.NoError(b, err)
 		records += m.Records
 		b.ReportMetric(m.PerSecond(), "records/s")
