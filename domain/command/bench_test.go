@@ -4,17 +4,44 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/command"
+	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore/postgres"
 )
 
-// BenchmarkImport: lines, end to end on the embedded store; one in five registers somebody.
+// onPostgres is a sandbox log in a schema of its own; without a server the benchmark is skipped.
+func onPostgres(b *testing.B) *bundle {
+	b.Helper()
+	dsn := os.Getenv("DATABASE_URL")
+	if dsn == "" {
+		b.Skip("DATABASE_URL is not set: see deploy/dev/up")
+	}
+	ctx, schema := context.Background(), "bench_"+strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
+	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, store.Close()) })
+	keyStore, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, keyStore.Close()) })
+	j := journaltest.Begin(b, journaltest.Options{Clock: time.Now}, store, keyStore)
+	return &bundle{journal: j, command: command.New(j)}
+}
+
+// BenchmarkImport: lines, end to end; one in five registers somebody.
 func BenchmarkImport(b *testing.B) {
-	bundle := setup(b)
+	b.Run("sqlite", func(b *testing.B) { benchmarkImport(b, setup(b)) })
+	b.Run("postgres", func(b *testing.B) { benchmarkImport(b, onPostgres(b)) })
+}
+
+func benchmarkImport(b *testing.B, bundle *bundle) {
 	bundle.load(b)
 	var in bytes.Buffer
 	for i := range b.N {
