@@ -11,8 +11,8 @@ const (
 	// streamFrom is from how many waiting members on they are written in two batches, the second executed while the first is committed.
 	// With fewer the fixed cost of a batch outweighs it.
 	streamFrom = 48
-	// Over a window of so many flights the times to execute and to commit are compared. If committing took longer, the syncs, which go one
-	// after another, are what counts, and fewer, larger batches are better: for singleBatches batches the Committer doesn't stream.
+	// Over a window of so many flights the times to execute and to commit are compared. If committing took twice as long, the syncs, which
+	// go one after another, are what counts, and fewer, larger batches are better: for singleBatches batches the Committer doesn't stream.
 	window        = 32
 	singleBatches = 256
 )
@@ -178,7 +178,7 @@ func (c *Committer) measure(f *flight) {
 	if c.pace.flights < window {
 		return
 	}
-	if c.pace.committed > c.pace.executed {
+	if c.pace.committed > 2*c.pace.executed {
 		c.single = singleBatches
 	}
 	c.pace = pace{}
