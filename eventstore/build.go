@@ -101,7 +101,8 @@ func (b *builder) append(a *Append) (Result, error) {
 		b.commands[b.plan.commands[a.Command.Key]] = KnownCommand{
 			Known: true, Body: a.Command.Body, Position: result.Position, Count: result.Count, RecordedAt: result.RecordedAt,
 		}
-		b.batch.Commands = append(b.batch.Commands, CommandRow{Command: a.Command, Position: result.Position, Count: int32(result.Count)}) // #nosec G115 -- the same bits, or small
+		row := CommandRow{Command: a.Command, Position: result.Position, Count: int32(result.Count)} // #nosec G115 -- small
+		b.batch.Commands = append(b.batch.Commands, row)
 	}
 	return result, nil
 }

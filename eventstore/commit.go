@@ -52,8 +52,9 @@ const (
 	yields = 3
 )
 
-// Committer is step 7 of a change's life. It coalesces concurrent appends into one transaction at a time (group commit) and holds the whole contract of Log.Append:
-// it checks expectations, guards, bounds and commands, gives versions, positions and times, and hashes leaves. See Log.
+// Committer is step 7 of a change's life. It coalesces concurrent appends into one transaction at a time (group commit) and holds the
+// whole contract of Log.Append: it checks expectations, guards, bounds and commands, gives versions, positions and times, and hashes
+// leaves. See Log.
 //
 // A call of Append is a member. Members that are refused harm no other member: they are left out and the others are numbered without
 // gaps. A member that expects, guards or repeats what an earlier one of the same batch writes waits for the next batch.

@@ -127,7 +127,7 @@ type Append struct {
 
 // Result is what an append came to.
 type Result struct {
-	Position   int64 // of the first event
+	Position   int64 // of the first event (where the next one will stand, if the append has none)
 	Count      int   // events in the append
 	RecordedAt time.Time
 	Repeated   bool // the command had been appended before; this is the first result
@@ -148,8 +148,9 @@ type Head struct {
 
 // Log is the contract of a store.
 //
-// Append MUST be all or none over the whole call, MUST answer a repeated command with its first result whatever its expectations say now, MUST NOT return nil before every record is durable, MUST give contiguous positions over
-// all processes that append, and MUST make a record at p visible only with all records below p. It returns ErrConflict (see Conflict)
+// Append MUST be all or none over the whole call, MUST answer a repeated command with its first result whatever its expectations say now,
+// MUST NOT return nil before every record is durable, MUST give contiguous positions over all processes that append, and MUST make a
+// record at p visible only with all records below p. It returns ErrConflict (see Conflict)
 // when an expectation, guard or bound fails: the caller loads again, decides again, appends again. ErrCommandReused when a command's
 // key is known with another body. A lost connection while committing is ErrUnknownOutcome: repeat the same command.
 type Log interface {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func (d *twoSlots) Execute(_ context.Context, slot int, assume *Assumption, batc
 		return ErrRefused
 	}
 	copied := *batch
-	copied.Records, copied.Chunks, copied.Commands = append([]Recorded(nil), batch.Records...), append([]Chunk(nil), batch.Chunks...), append([]CommandRow(nil), batch.Commands...)
+	copied.Records, copied.Chunks, copied.Commands = slices.Clone(batch.Records), slices.Clone(batch.Chunks), slices.Clone(batch.Commands)
 	d.open[slot] = &copied
 	return nil
 }

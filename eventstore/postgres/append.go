@@ -5,10 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tellonce/hub/eventstore"
@@ -114,75 +111,6 @@ func (d *driver) Rollback(ctx context.Context, slot int) { _ = d[slot].end(ctx, 
 func (d *driver) close() {
 	d[0].close()
 	d[1].close()
-}
-
-// session is one connection with its prepared statements. One goroutine at a time uses it.
-type session struct {
-	config  Config
-	conn    *pgx.Conn
-	lockKey [8]byte
-	oids    typeOIDs
-
-	write, writeMore, lock, answers, known, begin, commit, rollback *pgconn.StatementDescription
-
-	expects, guards, keys, records, chunks, commands, restricting, upserts, deletes encoder
-	params                                                                          [][]byte
-	answer                                                                          eventstore.Answer
-}
-
-// binaryFormat says that all parameters, or all columns, are in binary.
-var binaryFormat = []int16{pgx.BinaryFormatCode}
-
-// connect opens the connection and prepares the statements, unless the connection stands.
-func (d *session) connect(ctx context.Context) error {
-	if d.conn != nil && !d.conn.IsClosed() {
-		return nil
-	}
-	conn, err := d.config.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.prepare(ctx, conn); err != nil {
-		_ = conn.Close(ctx)
-		return fmt.Errorf("postgres: prepare statements: %w", err)
-	}
-	d.conn = conn
-	return nil
-}
-
-func (d *session) prepare(ctx context.Context, conn *pgx.Conn) error {
-	key := fnv.New64a()
-	_, _ = key.Write([]byte("tellonce append " + d.config.Schema))
-	binary.BigEndian.PutUint64(d.lockKey[:], key.Sum64())
-	o := &d.oids
-	err := conn.QueryRow(ctx, `SELECT 'log'::regtype::oid, 'chunks'::regtype::oid, 'commands'::regtype::oid, 'restricting'::regtype::oid,
-		'views'::regtype::oid, 'expectation'::regtype::oid, 'guard'::regtype::oid`).
-		Scan(&o.log, &o.chunks, &o.commands, &o.restricting, &o.views, &o.expectation, &o.guard)
-	if err != nil {
-		return err
-	}
-	for _, s := range []struct {
-		statement **pgconn.StatementDescription
-		name, sql string
-	}{
-		{&d.write, "write", writeSQL(false)}, {&d.writeMore, "write_more", writeSQL(true)},
-		{&d.lock, "lock", lockSQL}, {&d.answers, "ask", askSQL}, {&d.known, "known", knownSQL},
-		{&d.begin, "begin", "BEGIN"}, {&d.commit, "commit", "COMMIT"}, {&d.rollback, "rollback", "ROLLBACK"},
-	} {
-		if *s.statement, err = conn.PgConn().Prepare(ctx, s.name, s.sql, nil); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	return nil
-}
-
-func (d *session) close() {
-	if d.conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = d.conn.Close(ctx) // nothing is under way: the committer has stopped
 }
 
 // assume encodes what is asserted.
@@ -325,19 +253,13 @@ func (d *session) checked(
 	return nil, true
 }
 
-// deadline puts ctx's deadline on the connection itself and returns a context that ends never: the driver would start a goroutine for
-// one that does, at every batch. A connection that ran out of time is broken, as after any network error.
-func (d *session) deadline(ctx context.Context) context.Context {
-	deadline, _ := ctx.Deadline() // zero: none
-	_ = d.conn.PgConn().Conn().SetDeadline(deadline)
-	return context.Background()
-}
-
 // encode fills the parameters of the statement that writes batch after head, and returns it. What is asserted stands in expects and
 // guards already.
 func (d *session) encode(head int64, under int, guarded bool, batch *eventstore.Batch) *pgconn.StatementDescription {
 	d.params = append(d.params[:0],
-		binary.BigEndian.AppendUint64(nil, uint64(head)), binary.BigEndian.AppendUint64(nil, uint64(under)), d.expects.buf, // #nosec G115 -- the same bits, or small
+		binary.BigEndian.AppendUint64(nil, uint64(head)),  // #nosec G115 -- the same bits
+		binary.BigEndian.AppendUint64(nil, uint64(under)), // #nosec G115 -- small
+		d.expects.buf,
 		d.records.records(d.oids.log, batch.Records), d.chunks.chunks(d.oids.chunks, batch.Chunks),
 		d.commands.commands(d.oids.commands, batch.Commands))
 	if !guarded && len(batch.Restricting) == 0 && len(batch.Rows) == 0 && batch.Identity == nil {

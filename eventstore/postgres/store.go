@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -137,66 +136,6 @@ func (s *Store) failed(doing string, err error) error {
 		return eventstore.ErrClosed
 	}
 	return fmt.Errorf("postgres: %s: %w", doing, err)
-}
-
-// plannerSettings keep the planner from choosing by the statistics of an empty table: every statement here goes by an index.
-var plannerSettings = map[string]string{
-	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off",
-}
-
-// connectOwner connects as the user of the DSN, for migrating.
-func (c Config) connectOwner(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(c.DSN)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: address: %w", err)
-	}
-	config.RuntimeParams["search_path"] = pgx.Identifier{c.Schema}.Sanitize()
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: connect: %w", err)
-	}
-	return conn, nil
-}
-
-// restrict makes every connection of config one that may only append, in the store's schema.
-func (c Config) restrict(config *pgx.ConnConfig) {
-	config.RuntimeParams["search_path"] = pgx.Identifier{c.Schema}.Sanitize()
-	for name, value := range plannerSettings {
-		config.RuntimeParams[name] = value
-	}
-	setRole := []byte(c.Role)
-	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		_, err := conn.ExecParams(ctx, "SELECT set_config('role', $1, false)", [][]byte{setRole}, nil, nil, nil).Close()
-		return err
-	}
-}
-
-// connect opens one connection of the appending role.
-func (c Config) connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(c.DSN)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: address: %w", err)
-	}
-	c.restrict(config)
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: connect: %w", err)
-	}
-	return conn, nil
-}
-
-func (c Config) newPool(ctx context.Context) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(c.DSN)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: address: %w", err)
-	}
-	c.restrict(config.ConnConfig)
-	config.MaxConns = int32(min(c.MaxConns, 1<<15)) // #nosec G115 -- the same bits, or small
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: connect: %w", err)
-	}
-	return pool, nil
 }
 
 // Identity returns the log's id and current generation; ErrNoGenesis if the store holds no log yet.
