@@ -2,13 +2,16 @@ package postgres
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tellonce/hub/eventstore"
 	"github.com/tellonce/hub/eventstore/storebench"
 )
 
@@ -111,4 +114,42 @@ func BenchmarkReplicas(b *testing.B) {
 		batches, asked = batches+store.Stats().Batches, asked+store.Stats().Asked
 	}
 	b.ReportMetric(float64(asked)/float64(batches), "asked")
+}
+
+// BenchmarkLoads is what a tell reads: one citizen of 12 records and the agreements, 128 callers at once.
+func BenchmarkLoads(b *testing.B) {
+	const citizens, callers = 4_000, 128
+	store, err := Open(b.Context(), newConfig(b, database(b)))
+	require.NoError(b, err)
+	defer func() { _ = store.Close() }()
+	require.NoError(b, storebench.Begin(b.Context(), store))
+	ids := make([]uuid.UUID, citizens)
+	for n := range ids {
+		ids[n] = uuid.New()
+	}
+	for range 6 {
+		appends := make([]eventstore.Append, citizens)
+		for n := range appends {
+			appends[n] = change(ids[n])
+			appends[n].Events[0].Payload = storebench.Noise(600)
+			more := change(ids[n]).Events[0]
+			more.Payload = storebench.Noise(304)
+			appends[n].Events = append(appends[n].Events, more)
+		}
+		_, err := store.Append(b.Context(), appends...)
+		require.NoError(b, err)
+	}
+	for b.Loop() {
+		m, err := storebench.Write(b.Context(), callers, time.Second, func(ctx context.Context, w int) (int, error) {
+			citizen := eventstore.Aggregate{Category: eventstore.Citizen, ID: ids[rand.IntN(citizens)]}
+			got, err := store.ReadAggregates(ctx, citizen, eventstore.Aggregate{Category: eventstore.Agreements})
+			if err == nil && len(got[0]) != 12 {
+				err = eventstore.ErrNotFound
+			}
+			return 1, err
+		})
+		require.NoError(b, err)
+		b.ReportMetric(m.PerSecond(), "loads/s")
+		b.ReportMetric(ms(m.P99), "p99-ms")
+	}
 }

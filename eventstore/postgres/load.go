@@ -138,6 +138,9 @@ func (s *Store) queryAggregates(ctx context.Context, aggregates []eventstore.Agg
 	out := make([][]eventstore.Recorded, len(aggregates))
 	_, err := s.query(ctx, "read aggregates", func(columns [][]byte) {
 		n := int8Of(columns[18]) - 1
+		if out[n] == nil {
+			out[n] = make([]eventstore.Recorded, 0, 8)
+		}
 		out[n] = append(out[n], eventstore.Recorded{})
 		decoder.record(&out[n][len(out[n])-1], columns)
 	}, readAggregatesSQL, categories, ids)
