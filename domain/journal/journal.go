@@ -143,8 +143,10 @@ type Step struct {
 // Append is step 6 of a change's life. It seals and appends steps, all or none. Keys of new citizens are made durable before the append: if the process dies between,
 // a key without a record is left, which the next attempt uses.
 func (j *Journal) Append(ctx context.Context, steps ...Step) ([]eventstore.Result, error) {
-	if err := j.ensureKeys(ctx, steps); err != nil {
-		return nil, err
+	if len(steps) > 1 { // one step's few keys are fetched or made as they are used
+		if err := j.ensureKeys(ctx, steps); err != nil {
+			return nil, err
+		}
 	}
 	appends := make([]eventstore.Append, len(steps))
 	for i := range steps {
