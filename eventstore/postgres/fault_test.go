@@ -280,6 +280,27 @@ func TestListenerReturns(t *testing.T) {
 	}
 }
 
+// TestLastWord: what is appended just before a store is closed is noticed by others at once, without the safety poll.
+func TestLastWord(t *testing.T) {
+	t.Parallel()
+	config := newConfig(t, database(t))
+	config.Poll = time.Hour
+	other := newStore(t, config)
+	for range 5 {
+		store, err := Open(t.Context(), config)
+		require.NoError(t, err)
+		var last []eventstore.Result
+		for range 3 { // the first is told at once, the others are due when the store is closed
+			last, err = store.Append(t.Context(), change(uuid.New()))
+			require.NoError(t, err)
+		}
+		require.NoError(t, store.Close())
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		require.NoError(t, other.Wait(ctx, last[0].Position))
+		cancel()
+	}
+}
+
 // TestReadersReturn: after every connection was lost (a restart of the server), reading and folding go on without an error.
 func TestReadersReturn(t *testing.T) {
 	t.Parallel()

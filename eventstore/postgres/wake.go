@@ -96,20 +96,33 @@ func (n *notifier) raise(position int64) {
 	}
 }
 
+// notify tells until ctx ends, and then once more if there is something that it has not told: a command that appends and ends is to be
+// noticed at once, too.
 func (s *Store) notify(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-s.notifier.wake:
+			s.notifyOnce(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(notifyEvery):
+			}
 		}
-		position := strconv.FormatInt(s.notifier.position.Load(), 10)
-		// A failure is the safety poll's: the connection pool says elsewhere what ails it.
-		_, _ = s.pool.Exec(ctx, "SELECT pg_notify($1, $2)", s.config.Schema, position)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(notifyEvery):
-		}
+	}
+	select {
+	case <-s.notifier.wake:
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		s.notifyOnce(last)
+	default:
+	}
+}
+
+// notifyOnce may fail: then the followers' safety poll finds what was appended.
+func (s *Store) notifyOnce(ctx context.Context) {
+	position := strconv.FormatInt(s.notifier.position.Load(), 10)
+	if _, err := s.pool.Exec(ctx, "SELECT pg_notify($1, $2)", s.config.Schema, position); err != nil && ctx.Err() != nil {
+		s.notifier.raise(s.notifier.position.Load()) // it was cut short: tell it at the end
 	}
 }
