@@ -44,7 +44,8 @@ func (c CommitterConfig) withDefaults() CommitterConfig {
 }
 
 const (
-	// carefulBatches is for how many batches the Committer asks before it writes, after something was refused.
+	// carefulBatches is for how many batches the Committer asks before it writes, after another process has appended. After a member was
+	// refused it is as many as the batch had members, up to this: the fewer they are, the less likely the next batch has another.
 	carefulBatches = 16
 	// maxAttempts bounds how often a batch is tried while other processes take its positions.
 	maxAttempts = 64
@@ -261,7 +262,7 @@ func (c *Committer) commit(s *slot) {
 		if err = c.attempt(s); !errors.Is(err, ErrRefused) {
 			break
 		}
-		c.forget()
+		c.careful = max(c.careful, 1) // asking tells why
 	}
 	c.single = max(0, c.single-1)
 	c.settle(s, err)
@@ -305,7 +306,7 @@ func (c *Committer) attempt(s *slot) error {
 		}
 		batch := s.build.run(&s.plan, answer, c.config.Clock())
 		if s.plan.anyFailed() || s.plan.anyRepeated() {
-			c.careful = carefulBatches
+			c.careful = max(c.careful, min(carefulBatches, len(s.plan.members)))
 		}
 		return batch
 	})

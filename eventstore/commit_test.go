@@ -443,18 +443,19 @@ func TestOneGo(t *testing.T) {
 	asked(write(accesses), false, nil)
 	require.Equal(t, int32(4), h.versions[accesses])
 
+	// A conflict in a batch of one: the next one asks, the one after hopes again.
 	asked(expecting(write(a), a, 1), true, ErrConflict)
-	for n := range int32(carefulBatches) {
-		asked(expecting(write(a), a, 2+n), true, nil)
-	}
-	asked(expecting(write(a), a, 2+carefulBatches), false, nil)
+	asked(expecting(write(a), a, 2), true, nil)
+	asked(expecting(write(a), a, 3), false, nil)
 
 	// Another process appends: the batch that meets it is refused and asked for, and so are the next ones.
 	h.mu.Lock()
 	h.head.Position++
 	h.mu.Unlock()
-	asked(expecting(write(a), a, 3+carefulBatches), true, nil)
-	asked(expecting(write(a), a, 4+carefulBatches), true, nil)
+	for n := range int32(1 + carefulBatches) {
+		asked(expecting(write(a), a, 4+n), true, nil)
+	}
+	asked(expecting(write(a), a, 5+carefulBatches), false, nil)
 }
 
 // TestOneGoAsChecked: whatever is appended, a committer that hopes and one that always asks come to the same log and the same answers.

@@ -164,7 +164,7 @@ func (c *Committer) land(f, next *flight) bool {
 		c.again(next.slot)
 	}
 	if errors.Is(f.err, ErrRefused) {
-		c.forget()
+		c.careful = max(c.careful, 1)
 		c.commit(f.slot)
 	} else {
 		c.settle(f.slot, f.err)

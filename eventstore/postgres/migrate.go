@@ -26,6 +26,10 @@ func Migrate(ctx context.Context, config Config) (found int, err error) {
 		return 0, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	// One process at a time; the lock ends with the connection.
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtextextended($1, 0))", "tellonce migrate "+config.Schema); err != nil {
+		return 0, wrapf(err, "wait for another process that migrates")
+	}
 	if found, err = storeVersion(ctx, conn, config.Schema); err != nil {
 		return found, err
 	}
@@ -82,8 +86,8 @@ func storeVersion(ctx context.Context, conn *pgx.Conn, schema string) (int, erro
 	return version, wrapf(err, "read the store's version")
 }
 
-// prepareSchema makes schema, version table and role; each may be there. Roles belong to the whole cluster, so stores in other
-// databases may make the same one at the same moment: whoever is second sees that it is there.
+// prepareSchema makes schema, version table and role; each may be there. Roles belong to the whole cluster, and so may be made at the same
+// moment for a store in another schema or database: whoever is second sees that it is there.
 func prepareSchema(ctx context.Context, conn *pgx.Conn, config Config) error {
 	schema, role := pgx.Identifier{config.Schema}.Sanitize(), pgx.Identifier{config.Role}.Sanitize()
 	var there, member bool
@@ -108,7 +112,7 @@ func prepareSchema(ctx context.Context, conn *pgx.Conn, config Config) error {
 		"CREATE SCHEMA IF NOT EXISTS " + schema,
 		"CREATE TABLE IF NOT EXISTS " + schema + ".schema_version (version integer PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT now())",
 	} {
-		if _, err := conn.Exec(ctx, sql); err != nil && !isCode(err, "42P06", "42P07", "23505") {
+		if _, err := conn.Exec(ctx, sql); err != nil {
 			return err
 		}
 	}
