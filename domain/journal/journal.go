@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
@@ -148,12 +150,9 @@ func (j *Journal) Append(ctx context.Context, steps ...Step) ([]eventstore.Resul
 			return nil, err
 		}
 	}
-	appends := make([]eventstore.Append, len(steps))
-	for i := range steps {
-		var err error
-		if appends[i], err = j.seal(ctx, &steps[i]); err != nil {
-			return nil, err
-		}
+	appends, err := j.sealAll(ctx, steps)
+	if err != nil {
+		return nil, err
 	}
 	results, err := j.store.Append(ctx, appends...)
 	if err != nil {
@@ -163,6 +162,29 @@ func (j *Journal) Append(ctx context.Context, steps ...Step) ([]eventstore.Resul
 		j.saw(r.RecordedAt)
 	}
 	return results, nil
+}
+
+// sealTogether is from how many steps on it pays to seal them on several processors.
+const sealTogether = 64
+
+// sealAll seals steps, each on its own, so that many are sealed side by side.
+func (j *Journal) sealAll(ctx context.Context, steps []Step) ([]eventstore.Append, error) {
+	appends := make([]eventstore.Append, len(steps))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < len(steps); from += sealTogether {
+		some := func() (err error) {
+			for i := from; i < min(from+sealTogether, len(steps)) && err == nil; i++ {
+				appends[i], err = j.seal(ctx, &steps[i])
+			}
+			return err
+		}
+		if len(steps) <= sealTogether {
+			return appends, some()
+		}
+		group.Go(some)
+	}
+	return appends, group.Wait()
 }
 
 // EnsureKeys makes the keys of citizens' facts and evidence that are missing, durably: for many people at once, before their first append.
