@@ -123,6 +123,7 @@ func (d *session) oneGo(ctx context.Context, assume *eventstore.Assumption, batc
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
+	defer d.rest()
 	d.assume(assume)
 	statement := d.encode(assume.Head, assume.Under, len(assume.Guards) > 0, batch)
 	rows := d.conn.PgConn().ExecStatement(d.deadline(ctx), statement, d.params, binaryFormat, binaryFormat)
@@ -142,6 +143,7 @@ func (d *session) execute(ctx context.Context, assume *eventstore.Assumption, ba
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
+	defer d.rest()
 	d.assume(assume)
 	statement := d.encode(assume.Head, assume.Under, len(assume.Guards) > 0, batch)
 	pipeline := d.conn.PgConn().StartPipeline(d.deadline(ctx))
@@ -176,6 +178,7 @@ func (d *session) execute(ctx context.Context, assume *eventstore.Assumption, ba
 
 // end ends the transaction of execute.
 func (d *session) end(ctx context.Context, commit bool) error {
+	defer d.rest()
 	statement := d.rollback
 	if commit {
 		statement = d.commit
@@ -194,6 +197,7 @@ func (d *session) ask(ctx context.Context, ask *eventstore.Ask, build func(*even
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
+	defer d.rest()
 	pipeline := d.conn.PgConn().StartPipeline(d.deadline(ctx))
 	err, committing := d.checked(pipeline, ask, build)
 	if !committing {

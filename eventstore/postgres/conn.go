@@ -143,10 +143,13 @@ func (d *session) close() {
 	_ = d.conn.Close(ctx) // nothing is under way: the committer has stopped
 }
 
-// deadline puts ctx's deadline on the connection itself and returns a context that ends never: the driver would start a goroutine for
-// one that does, at every batch. A connection that ran out of time is broken, as after any network error.
+// deadline puts ctx's deadline on the connection itself and returns a context that never ends: the driver would start a goroutine for one
+// that does, at every batch. A connection that ran out of time is broken, as after any network error. rest takes the deadline off again,
+// so that it can't break a connection that rests.
 func (d *session) deadline(ctx context.Context) context.Context {
 	deadline, _ := ctx.Deadline() // zero: none
 	_ = d.conn.PgConn().Conn().SetDeadline(deadline)
 	return context.Background()
 }
+
+func (d *session) rest() { _ = d.conn.PgConn().Conn().SetDeadline(time.Time{}) }
