@@ -66,6 +66,7 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	}
 	given = slices.DeleteFunc(given, func(g journal.Given) bool { return g.Position > s.Position })
 	changes, state := map[int64]*journal.Entry{}, &journal.State{ID: s.look.Subject}
+	laws := map[int32]*journal.Law{} // by version: folded once, however many changes were judged by it
 	var out []Change
 	for i := range entries {
 		e := &entries[i]
@@ -85,7 +86,7 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 				Position: e.Cause, RecordedAt: change.RecordedAt, Receipt: journal.Receipt(change.ID), Type: change.Type,
 				Effective: change.Meta.Effective, Channel: journal.Channel(change.Channel),
 			}
-			if c.Decisions, err = s.why(ctx, change.Type, e, event, given); err != nil {
+			if c.Decisions, err = s.why(ctx, laws, change.Type, e, event, given); err != nil {
 				return nil, err
 			}
 			for k := range c.Decisions {
@@ -93,20 +94,26 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 					c.Decisions[k].Grant = grant.Position
 				}
 			}
-			out = append([]Change{c}, out...)
+			out = append(out, c)
 		}
 	}
+	slices.Reverse(out)
 	return out, nil
 }
 
-func (s *Session) why(ctx context.Context, eventType string, e *journal.Entry, decided journal.Decided, given []journal.Given) ([]Why, error) {
+func (s *Session) why(
+	ctx context.Context, laws map[int32]*journal.Law, eventType string, e *journal.Entry, decided journal.Decided, given []journal.Given,
+) ([]Why, error) {
 	lines, err := s.lines(ctx, eventType, e, decided)
 	if err != nil {
 		return nil, err
 	}
-	law, err := s.audit.journal.LawAt(ctx, e.Position)
-	if err != nil {
-		return nil, err
+	law, ok := laws[decided.Agreements] // the append expected this very version: it is the law at the decision's position
+	if !ok {
+		if law, err = s.audit.journal.LawAt(ctx, e.Position); err != nil {
+			return nil, err
+		}
+		laws[decided.Agreements] = law
 	}
 	out := make([]Why, len(lines))
 	for i, line := range lines {
