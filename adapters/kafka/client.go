@@ -56,9 +56,16 @@ type Client struct {
 	ctx     context.Context // of kafka-go's background goroutines, ended by Close
 
 	mu        sync.Mutex
-	topics    []string // of which the transport keeps metadata
-	transport *kafka.Transport
+	topics    []string   // of which the transport keeps metadata
+	transport *transport // nil once the client is closed
 	refreshed time.Time
+}
+
+// transport is a kafka-go transport and how many requests are on it. kafka-go opens a new pool for a request that comes after
+// CloseIdleConnections, and nobody would close that pool: so one that is left behind is closed again by the last request on it.
+type transport struct {
+	*kafka.Transport
+	requests int
 }
 
 // Open prepares a client; it does not wait for a broker, so the hub starts while Kafka is away. The context bounds nothing but Open.
@@ -101,13 +108,40 @@ func (c *Client) Close() error {
 	c.stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.transport.CloseIdleConnections()
+	c.replaceTransport(nil)
 	return nil
 }
 
+// RoundTrip sends a request on the present transport (kafka.RoundTripper).
+func (c *Client) RoundTrip(ctx context.Context, addr net.Addr, request kafka.Request) (kafka.Response, error) {
+	c.mu.Lock()
+	on := c.transport
+	if on == nil {
+		c.mu.Unlock()
+		return nil, errClosed
+	}
+	on.requests++
+	c.mu.Unlock()
+	answer, err := on.Transport.RoundTrip(ctx, addr, request)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if on.requests--; on.requests == 0 && on != c.transport {
+		on.CloseIdleConnections()
+	}
+	return answer, err
+}
+
+// replaceTransport leaves the present transport behind; the caller holds c.mu.
+func (c *Client) replaceTransport(next *transport) {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+	c.transport = next
+}
+
 // newTransport makes a transport that keeps metadata of c.topics; the caller holds c.mu or is the only one to know c.
-func (c *Client) newTransport() *kafka.Transport {
-	return &kafka.Transport{
+func (c *Client) newTransport() *transport {
+	return &transport{Transport: &kafka.Transport{
 		Dial:           c.config.Dial,
 		DialTimeout:    c.config.RequestTimeout,
 		MetadataTTL:    metadataTTL,
@@ -116,7 +150,7 @@ func (c *Client) newTransport() *kafka.Transport {
 		TLS:            c.config.TLS,
 		SASL:           c.config.SASL,
 		Context:        c.ctx,
-	}
+	}}
 }
 
 // know adds topics to those whose metadata are kept. kafka-go reads its list without a lock, so a longer list needs a new transport;
@@ -130,29 +164,24 @@ func (c *Client) know(topics ...string) {
 			c.topics = append(c.topics, topic)
 		}
 	}
-	if len(c.topics) == before {
-		return
+	if len(c.topics) != before && c.transport != nil {
+		c.replaceTransport(c.newTransport())
 	}
-	old := c.transport
-	c.transport = c.newTransport()
-	old.CloseIdleConnections()
 }
 
 // refresh makes the next request fetch the metadata again, at most four times a second for all lanes together.
 func (c *Client) refresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.refreshed) >= refreshEvery {
+	if now := time.Now(); c.transport != nil && now.Sub(c.refreshed) >= refreshEvery {
 		c.refreshed = now
 		c.transport.CloseIdleConnections()
 	}
 }
 
-// kafka returns kafka-go's client on the present transport. Its timeout bounds each request.
+// kafka returns kafka-go's client on this client's transport. Its timeout bounds each request.
 func (c *Client) kafka() *kafka.Client {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return &kafka.Client{Addr: c.addr, Timeout: c.config.RequestTimeout, Transport: c.transport}
+	return &kafka.Client{Addr: c.addr, Timeout: c.config.RequestTimeout, Transport: c}
 }
 
 const (
