@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -193,19 +192,4 @@ func mayTellNow(state *journal.State, eventType, effective string, day journal.D
 		effective = today
 	}
 	return citizen.Decide(&state.Profile, citizen.Change{Type: eventType, Effective: effective}, today)
-}
-
-// decide asks the law about one change, judged with everything that its own append brings.
-func (h *Handler) decide(law *journal.Law, after *journal.State, change citizen.Change, day journal.Day) journal.Decided {
-	fact := h.journal.Fact(change, day.Date)
-	var room [16]consent.Decision
-	decisions := consent.Decide(room[:0], law.Rules, &after.Standing, &fact)
-	out := journal.Decided{Agreements: law.Version, Engine: consent.EngineVersion, Decisions: make([]journal.Decision, len(decisions))}
-	for i, d := range decisions {
-		agreement := law.Rules.Agreement(d.Agreement)
-		out.Decisions[i] = journal.Decision{
-			Agreement: agreement.ID, Version: agreement.Version, Fields: d.Fields, Reason: d.Reason, Conditions: uint8(d.Failed),
-		}
-	}
-	return out
 }

@@ -129,7 +129,7 @@ func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *j
 	told.Canonical = change.Canonical
 	v.events = append(v.events, told)
 	// Step 5 of a change's life: who may know, judged with everything that this very append brings.
-	decided := h.decide(law, applied(state, provisional, v), fact, day)
+	decided := h.journal.Judge(law, applied(state, provisional, v), fact, day)
 	v.decisions = decided.Decisions
 	record := about(state, decided, journal.Meta{Effective: change.Effective, Command: c.ID})
 	record.Cause = eventstore.CauseBefore(1)
