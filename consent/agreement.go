@@ -46,8 +46,14 @@ const (
 
 // What an agreement sends when a later fact no longer meets the conditions.
 const (
-	LeavingNothing   = "nothing" // the default
-	LeavingLeftScope = "left-scope"
+	LeavingNothing = "nothing" // the default
+	LeavingNotify  = "notify"  // a left-scope, without values
+)
+
+// How sure a fact is.
+const (
+	AssuranceAsserted = "asserted" // a resident said so, also through a clerk
+	AssuranceVerified = "verified" // a registrar's authority stands behind it
 )
 
 // Share is one event type that an agreement receives: which fields, under which conditions.
@@ -73,6 +79,7 @@ type Agreement struct {
 	Snapshot              bool
 	ReceivesProtected     bool // restricted citizens' facts pass, too
 	OnLeaving             string
+	MinAssurance          string // AssuranceVerified: asserted facts are withheld; empty: both are taken
 }
 
 // Share finds the agreement's share of an event type; nil if it has none.
@@ -105,7 +112,8 @@ func (a *Agreement) Validate() error {
 		oneOf("basis.kind", a.Basis.Kind, BasisConsent, BasisStatute),
 		oneOf("population", a.Population, PopulationAll, PopulationLinked),
 		oneOf("deliver", a.Deliver, "", DeliverTold, DeliverEffective),
-		oneOf("on_leaving", a.OnLeaving, "", LeavingNothing, LeavingLeftScope),
+		oneOf("min_assurance", a.MinAssurance, "", AssuranceVerified),
+		oneOf("on_leaving", a.OnLeaving, "", LeavingNothing, LeavingNotify),
 	}
 	if a.Version < 1 {
 		errs = append(errs, errors.New("version: must be 1 or more"))

@@ -29,7 +29,7 @@ func TestValidateTakesAWholeAgreement(t *testing.T) {
 	require.NoError(t, a.Validate())
 	a.Lanes, a.Deliver, a.OnLeaving, a.ValidFrom, a.ValidUntil = 0, "", "", 0, 0
 	require.NoError(t, a.Validate(), "defaults")
-	a.Deliver, a.OnLeaving, a.Basis.Kind, a.Population = DeliverEffective, LeavingLeftScope, BasisStatute, PopulationLinked
+	a.Deliver, a.OnLeaving, a.Basis.Kind, a.Population = DeliverEffective, LeavingNotify, BasisStatute, PopulationLinked
 	require.NoError(t, a.Validate())
 	a.ValidFrom = 20270101
 	require.NoError(t, a.Validate(), "open end")

@@ -123,7 +123,7 @@ func naiveDecide(dst []Decision, agreements []Agreement, standing *Standing, fac
 		_, linked := standing.Link(a.Ministry)
 		age := standing.Born.YearsTo(fact.Effective)
 		switch {
-		case standing.Restricted && !a.ReceivesProtected:
+		case len(standing.Restrictions) > 0 && !a.ReceivesProtected:
 			d.Reason = Restricted
 		case fact.Recorded < a.ValidFrom || a.ValidUntil != 0 && fact.Recorded > a.ValidUntil:
 			d.Reason = NotInForce

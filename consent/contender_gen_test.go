@@ -36,7 +36,10 @@ func TestContenderAgrees(t *testing.T) {
 	require.NoError(t, err)
 	for i, c := range benchCases(agreements) {
 		for _, restricted := range []bool{false, true} {
-			c.standing.Restricted = restricted
+			c.standing.Restrictions = nil
+			if restricted {
+				c.standing.Protected(Restriction{})
+			}
 			decided := Decide(nil, rules, &c.standing, &c.fact)
 			for j := range decided {
 				decided[j].Evaluated, decided[j].Failed = 0, 0 // the contender keeps no such record
@@ -105,7 +108,7 @@ func contenderStanding(printf func(string, ...any), agreements []Agreement) {
 
 func contenderAgreement(printf func(string, ...any), i int, a *Agreement, share *Share) {
 	number := a.ID[len("agreement-"):]
-	printf("\nd = Decision{Agreement: %d, Version: %d}\nswitch {\ncase s.Restricted:\nd.Reason = Restricted", i, a.Version)
+	printf("\nd = Decision{Agreement: %d, Version: %d}\nswitch {\ncase len(s.Restrictions) > 0:\nd.Reason = Restricted", i, a.Version)
 	printf("case f.Recorded < %d:\nd.Reason = NotInForce", a.ValidFrom)
 	if a.ValidUntil != 0 {
 		printf("case f.Recorded > %d:\nd.Reason = NotInForce", a.ValidUntil)

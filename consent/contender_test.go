@@ -256,7 +256,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 0, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -276,7 +276,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 1, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -296,7 +296,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 2, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -316,7 +316,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 3, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -332,7 +332,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 4, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -352,7 +352,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 5, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -372,7 +372,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 6, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -392,7 +392,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 7, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -410,7 +410,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 8, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -428,7 +428,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 9, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -446,7 +446,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 10, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -462,7 +462,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 11, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -482,7 +482,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 12, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -502,7 +502,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 13, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -522,7 +522,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 14, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -544,7 +544,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 15, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -564,7 +564,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 16, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -580,7 +580,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 17, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -596,7 +596,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 18, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -612,7 +612,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 19, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -630,7 +630,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 20, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -648,7 +648,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 21, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -668,7 +668,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 22, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -686,7 +686,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 50, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -702,7 +702,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 51, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -718,7 +718,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 52, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -738,7 +738,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 53, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -758,7 +758,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 54, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -776,7 +776,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 55, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -792,7 +792,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 56, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -810,7 +810,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 57, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -826,7 +826,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 58, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -844,7 +844,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 59, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -862,7 +862,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 60, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -880,7 +880,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 61, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -904,7 +904,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 62, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -926,7 +926,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 63, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -944,7 +944,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 64, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -962,7 +962,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 65, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -982,7 +982,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 66, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1000,7 +1000,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 67, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1020,7 +1020,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 68, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1040,7 +1040,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 69, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1060,7 +1060,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 70, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1074,7 +1074,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 71, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1090,7 +1090,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 72, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1106,7 +1106,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 100, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1122,7 +1122,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 101, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1142,7 +1142,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 102, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1162,7 +1162,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 103, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1180,7 +1180,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 104, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1200,7 +1200,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 105, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1214,7 +1214,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 106, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1234,7 +1234,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 107, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1248,7 +1248,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 108, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1268,7 +1268,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 109, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1288,7 +1288,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 110, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1306,7 +1306,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 111, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1324,7 +1324,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 112, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1342,7 +1342,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 113, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1362,7 +1362,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 114, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1378,7 +1378,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 115, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1394,7 +1394,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 116, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1414,7 +1414,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 117, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1436,7 +1436,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 118, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1456,7 +1456,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 119, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1476,7 +1476,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 120, Version: 1}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1496,7 +1496,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 121, Version: 2}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce
@@ -1516,7 +1516,7 @@ func contenderDecide(dst []Decision, s *Standing, f *Fact) []Decision {
 
 	d = Decision{Agreement: 122, Version: 3}
 	switch {
-	case s.Restricted:
+	case len(s.Restrictions) > 0:
 		d.Reason = Restricted
 	case f.Recorded < 20260101:
 		d.Reason = NotInForce

@@ -9,6 +9,7 @@ type Fact struct {
 	Carried               FieldSet // the fields that the change has
 	Effective, Recorded   Date     // ages count on the first, validity on the second
 	AddressKind, Province string   // of the new address; empty if the change is none
+	Verified              bool     // a registrar's authority stands behind it
 }
 
 // Decide appends to dst one decision for each agreement whose shares name the fact's type, in agreement id order, and returns it. It
@@ -48,7 +49,7 @@ func (e *eventRules) note(decisions []Decision, standing *Standing) {
 // judge is the law: the reasons in their order, the first that applies. d comes blank but for what note marked. (No switch here: the
 // coverage tool does not see its conditions, and so nobody would mutate them.)
 func (e *eventRules) judge(d *Decision, c *candidate, standing *Standing, fact *Fact, age age) {
-	if standing.Restricted && !c.receivesProtected {
+	if standing.IsProtected(fact.Recorded) && !c.receivesProtected {
 		d.Reason = Restricted
 		return
 	}
@@ -62,6 +63,10 @@ func (e *eventRules) judge(d *Decision, c *candidate, standing *Standing, fact *
 	}
 	if d.grant == noGrant {
 		d.Reason = NoGrant
+		return
+	}
+	if c.verifiedOnly && !fact.Verified {
+		d.Reason = NotVerified
 		return
 	}
 	d.Evaluated = c.when.set

@@ -49,16 +49,17 @@ func TestReasonsComeInOrder(t *testing.T) {
 	t.Parallel()
 	a, standing, fact := strict()
 	good, goodFact := standing, fact
-	standing = Standing{Restricted: true} // no age, no link, no grant
+	standing = Standing{Restrictions: []Restriction{{}}} // no age, no link, no grant
 	fact.Recorded, fact.AddressKind, fact.Province, fact.Carried = 20260701, AddressMailing, "MB", bits("address-changed", "country")
 	repairs := []struct {
 		reason Reason
 		repair func()
 	}{
-		{Restricted, func() { standing.Restricted = false }},
+		{Restricted, func() { standing.Restrictions = nil }},
 		{NotInForce, func() { fact.Recorded = goodFact.Recorded }},
 		{NotLinked, func() { standing.Links = good.Links }},
-		{NoGrant, func() { standing.Grants = good.Grants }},
+		{NoGrant, func() { standing.Grants, a.MinAssurance = good.Grants, AssuranceVerified }},
+		{NotVerified, func() { fact.Verified = true }},
 		{MinAge, func() { standing.Born = 19800101 }},
 		{MaxAge, func() { standing.Born = good.Born }},
 		{AddressKind, func() { fact.AddressKind = AddressHome }},
@@ -71,7 +72,7 @@ func TestReasonsComeInOrder(t *testing.T) {
 		require.Equal(t, step.reason, d.Reason)
 		require.Equal(t, step.reason == None, d.Shared())
 		require.Equal(t, step.reason == None, d.Fields != 0)
-		require.Equal(t, step.reason > NoGrant || step.reason == None, d.Evaluated != 0, "conditions judged at %v", step.reason)
+		require.Equal(t, step.reason.OfCondition() || step.reason == NoFields || step.reason == None, d.Evaluated != 0, "conditions judged at %v", step.reason)
 		step.repair()
 	}
 }
@@ -82,7 +83,7 @@ func TestEachConditionAtItsEdge(t *testing.T) {
 		change func(a *Agreement, s *Standing, f *Fact)
 		want   Reason
 	}{
-		"restricted, and received":         {func(a *Agreement, s *Standing, _ *Fact) { s.Restricted, a.ReceivesProtected = true, true }, None},
+		"restricted, and received":         {func(a *Agreement, s *Standing, _ *Fact) { s.Restrictions, a.ReceivesProtected = []Restriction{{}}, true }, None},
 		"first day of validity":            {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20260101 }, None},
 		"day before validity":              {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20251231 }, NotInForce},
 		"last day of validity":             {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20260630 }, None},
@@ -197,7 +198,7 @@ func TestPermittedNeedsAnUnbrokenGrantAndLink(t *testing.T) {
 		"linked just after":       {func(s *Standing, _ *Fact) { s.Linked(11, "moh", "B-2") }, 0, NotLinked},
 		"unlinked":                {func(s *Standing, _ *Fact) { s.Unlinked("moh") }, 0, NotLinked},
 		"died":                    {func(s *Standing, _ *Fact) { s.Died() }, 0, NoGrant},
-		"restricted":              {func(s *Standing, _ *Fact) { s.Restricted = true }, 0, Restricted},
+		"restricted":              {func(s *Standing, _ *Fact) { s.Restrictions = []Restriction{{}} }, 0, Restricted},
 		"no longer in force":      {func(_ *Standing, f *Fact) { f.Recorded = 20260701 }, 0, NotInForce},
 		"ages still as effective": {func(_ *Standing, f *Fact) { f.Effective = 20160614 }, 0, MinAge},
 	}

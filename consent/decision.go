@@ -5,7 +5,7 @@ import "fmt"
 // Reason says why an agreement gets nothing of a fact. The numbers are on the log: never change one.
 type Reason uint8
 
-// The reasons, in the order in which they are judged: the first that applies is the answer.
+// The reasons. Reasons gives them in the order in which they are judged: the first that applies is the answer.
 const (
 	None        Reason = iota // shared
 	Restricted                // the citizen is protected, and the agreement does not receive protected people
@@ -17,16 +17,18 @@ const (
 	AddressKind               // not an address of the kind
 	Province                  // not an address in the province
 	NoFields                  // nothing left of share ∩ carried ∩ granted
+	NotVerified               // the agreement takes verified facts only; judged after NoGrant
 )
 
 var reasonCodes = [...]string{
 	None: "", Restricted: "restricted", NotInForce: "not-in-force", NotLinked: "not-linked", NoGrant: "no-grant",
 	MinAge: "min-age", MaxAge: "max-age", AddressKind: "address-kind", Province: "province", NoFields: "no-fields",
+	NotVerified: "not-verified",
 }
 
-// Reasons are all of them but None, in order.
+// Reasons are all of them but None, in the order in which they are judged.
 func Reasons() []Reason {
-	return []Reason{Restricted, NotInForce, NotLinked, NoGrant, MinAge, MaxAge, AddressKind, Province, NoFields}
+	return []Reason{Restricted, NotInForce, NotLinked, NoGrant, NotVerified, MinAge, MaxAge, AddressKind, Province, NoFields}
 }
 
 // String is the reason's code, "" for None.
@@ -66,6 +68,10 @@ const (
 	noGrant       int32 = 0
 	noGrantNeeded int32 = -1
 )
+
+// OfCondition says whether a reason is that a condition of the share does not hold: the citizen has left the agreement's scope, or was
+// never in it.
+func (r Reason) OfCondition() bool { return r >= MinAge && r <= Province }
 
 // Shared says whether anything is permitted.
 func (d Decision) Shared() bool { return d.Reason == None }

@@ -29,6 +29,8 @@ func explainEN(a *Agreement, event string, reason Reason, labels []string) strin
 		return "Not shared: " + name + " is only for people who are clients of the ministry, and this person was not linked to it."
 	case NoGrant:
 		return "Not shared: " + name + " needs this person’s consent, and there was none."
+	case NotVerified:
+		return "Not shared: " + name + " only receives what a registrar has verified, and this was not."
 	case MinAge:
 		return "Not shared: " + name + " is only for people who are " + number(when.MinAge) + " or older on the effective date."
 	case MaxAge:
@@ -58,6 +60,8 @@ func explainFR(a *Agreement, event string, reason Reason, labels []string) strin
 		return not + name + " ne vise que la clientèle du ministère, et aucun lien avec cette personne n’existait."
 	case NoGrant:
 		return not + name + " exige le consentement de cette personne, et il n’y en avait pas."
+	case NotVerified:
+		return not + name + " ne reçoit que ce qu’un registraire a vérifié, et ce renseignement ne l’était pas."
 	case MinAge:
 		return not + name + " ne vise que les personnes de " + number(when.MinAge) + "\u00a0ans ou plus à la date d’effet."
 	case MaxAge:

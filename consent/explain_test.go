@@ -36,6 +36,10 @@ func TestExplain(t *testing.T) {
 			"Not shared: " + en + " needs this person’s consent, and there was none.",
 			"Non communiqué" + nbsp + ": " + fr + " exige le consentement de cette personne, et il n’y en avait pas.",
 		},
+		NotVerified: {
+			"Not shared: " + en + " only receives what a registrar has verified, and this was not.",
+			"Non communiqué" + nbsp + ": " + fr + " ne reçoit que ce qu’un registraire a vérifié, et ce renseignement ne l’était pas.",
+		},
 		MinAge: {
 			"Not shared: " + en + " is only for people who are 16 or older on the effective date.",
 			"Non communiqué" + nbsp + ": " + fr + " ne vise que les personnes de 16" + nbsp + "ans ou plus à la date d’effet.",

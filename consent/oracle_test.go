@@ -31,7 +31,8 @@ type question struct {
 	event, effective, recorded, now string
 	carried                         []string
 	addressKind, province           string
-	restricted                      bool
+	restricted, verified            bool
+	protectedUntil                  string // with restricted: the last day; empty is open
 	at                              int64
 }
 
@@ -135,7 +136,7 @@ func oracleVerdict(versions []Agreement, s story, q question, today string, notA
 	linkSince := s.link(a.Ministry)
 	from, until := a.ValidFrom.String(), a.ValidUntil.String()
 	switch {
-	case q.restricted && !a.ReceivesProtected:
+	case q.restricted && (q.protectedUntil == "" || today <= q.protectedUntil) && !a.ReceivesProtected:
 		return "restricted"
 	case from != "" && today < from, until != "" && today > until:
 		return "not-in-force"
@@ -143,6 +144,8 @@ func oracleVerdict(versions []Agreement, s story, q question, today string, notA
 		return "not-linked"
 	case a.Basis.Kind == "consent" && (grantSince == -1 || grantSince > notAfter):
 		return "no-grant"
+	case a.MinAssurance == "verified" && !q.verified:
+		return "not-verified"
 	}
 	failed, has := oracleFailed(share.When, s.birthday(), q)
 	judged := " (" + strings.Join(has, ",") + ")"
@@ -216,6 +219,14 @@ func standingOf(s story) *Standing {
 	return standing
 }
 
+// until is a last day; "" is open.
+func until(text string) Date {
+	if text == "" {
+		return 0
+	}
+	return date(text)
+}
+
 func date(text string) Date {
 	d, err := ParseDate(text)
 	if err != nil {
@@ -268,7 +279,9 @@ func TestDecideAgreesWithTheOracle(t *testing.T) {
 // compareAt decides at the question's own position.
 func compareAt(t *rapid.T, seen *tally, agreements []Agreement, rules *Rules, s story, q question) {
 	standing := standingOf(s.until(q.at))
-	standing.Restricted = q.restricted
+	if q.restricted {
+		standing.Protected(Restriction{Until: until(q.protectedUntil)})
+	}
 	fact := factOf(q, q.recorded)
 	decisions := Decide(nil, rules, standing, &fact)
 	for _, versions := range byID(agreements) {
@@ -291,7 +304,9 @@ func compareAt(t *rapid.T, seen *tally, agreements []Agreement, rules *Rules, s 
 // compareNow asks what is still permitted when the whole story is known.
 func compareNow(t *rapid.T, seen *tally, agreements []Agreement, rules *Rules, s story, q question) {
 	standing := standingOf(s)
-	standing.Restricted = q.restricted
+	if q.restricted {
+		standing.Protected(Restriction{Until: until(q.protectedUntil)})
+	}
 	fact := factOf(q, q.now)
 	for _, versions := range byID(agreements) {
 		newest := versions[len(versions)-1]
@@ -323,7 +338,7 @@ func withoutConditions(verdict string) string {
 func factOf(q question, recorded string) Fact {
 	return Fact{
 		Type: q.event, Carried: bits(q.event, q.carried...), Effective: date(q.effective), Recorded: date(recorded),
-		AddressKind: q.addressKind, Province: q.province,
+		AddressKind: q.addressKind, Province: q.province, Verified: q.verified,
 	}
 }
 
@@ -402,6 +417,9 @@ func drawAgreement(t *rapid.T, id string, version int) Agreement {
 		}
 		a.Shares = append(a.Shares, share)
 	}
+	if maybe(t, 5) {
+		a.MinAssurance = AssuranceVerified
+	}
 	return a
 }
 
@@ -429,7 +447,8 @@ func drawTold(t *rapid.T) told {
 func drawQuestion(t *rapid.T, length int64) question {
 	event := pick(t, "event", append(poolEvents, "language-changed"))
 	return question{
-		event: event, carried: some(t, rowsOf(event), 0), restricted: maybe(t, 10),
+		event: event, carried: some(t, rowsOf(event), 0), restricted: maybe(t, 6),
+		verified: maybe(t, 2), protectedUntil: pick(t, "protected", append(poolDays, "")),
 		effective: pick(t, "effective", poolDays), recorded: pick(t, "recorded", poolDays), now: pick(t, "now", poolDays),
 		addressKind: pick(t, "kind", poolKinds), province: pick(t, "province", poolProvinces),
 		at: rapid.Int64Range(0, length-1).Draw(t, "at"),

@@ -36,6 +36,7 @@ type candidate struct {
 	validFrom         Date // both inclusive and never open
 	validUntil        Date
 	receivesProtected bool
+	verifiedOnly      bool
 	when              condition
 	earlier           []earlierShare
 }
@@ -103,6 +104,7 @@ func (r *Rules) add(versions []Agreement, fieldsOf func(string) []string) error 
 			validFrom:         newest.ValidFrom,
 			validUntil:        cmp.Or(newest.ValidUntil, math.MaxInt32),
 			receivesProtected: newest.ReceivesProtected,
+			verifiedOnly:      newest.MinAssurance == AssuranceVerified,
 			when:              compileConditions(&share.When),
 			earlier:           event.earlier(versions[:len(versions)-1], share.Event),
 		})

@@ -5,10 +5,21 @@ import "slices"
 // Standing is what rules may know of one citizen, folded from the log in order: the methods below take the events. The zero Standing is
 // someone of whom the log says nothing. Positions are those of the log.
 type Standing struct {
-	Born                 Date // zero: not known, and no age condition holds
-	Deceased, Restricted bool
-	Links                []Link
-	Grants               []Grant
+	Born     Date // zero: not known, and no age condition holds
+	Deceased bool
+	// Restrictions protect the citizen while one of them holds: only agreements that receive protected people get anything.
+	Restrictions []Restriction
+	Links        []Link
+	Grants       []Grant
+
+	// ended are the grants that a death ended: they hold again if the death is corrected.
+	ended []Grant
+}
+
+// Restriction protects a citizen through a day; zero Until: until it is lifted.
+type Restriction struct {
+	Through string // by whom a child is covered; empty if the citizen is protected themself. Tells restrictions apart
+	Until   Date
 }
 
 // Link says that the citizen is a ministry's client, since a position. Linking again is a new link: what was told before it isn't under it.
@@ -33,7 +44,44 @@ func (s *Standing) Registered(born Date) { s.Born = born }
 // Died ends all grants. Links stay: statutory streams continue.
 func (s *Standing) Died() {
 	s.Deceased = true
-	s.Grants = nil
+	s.Grants, s.ended = nil, s.Grants
+}
+
+// Lives corrects a death: the grants that it ended hold again, as new ones from here on, for nothing was told under them in between.
+func (s *Standing) Lives(pos int64) {
+	if !s.Deceased {
+		return
+	}
+	s.Deceased = false
+	for _, grant := range s.ended {
+		grant.Since = pos
+		s.Grants = append(s.Grants, grant)
+	}
+	s.ended = nil
+}
+
+// Protected begins a restriction; one of the same Through is replaced.
+func (s *Standing) Protected(r Restriction) {
+	s.Unprotected(r.Through)
+	s.Restrictions = append(s.Restrictions, r)
+}
+
+// Unprotected lifts a restriction.
+func (s *Standing) Unprotected(through string) {
+	s.Restrictions = slices.DeleteFunc(slices.Clone(s.Restrictions), func(r Restriction) bool { return r.Through == through })
+}
+
+// Left ends all grants and links: the citizen is not served under this id any more.
+func (s *Standing) Left() { s.Grants, s.Links, s.ended = nil, nil, nil }
+
+// IsProtected says whether a restriction holds on a day.
+func (s *Standing) IsProtected(on Date) bool {
+	for i := range s.Restrictions {
+		if until := s.Restrictions[i].Until; until == 0 || on <= until {
+			return true
+		}
+	}
+	return false
 }
 
 // Granted takes a grant: a first one begins a chain, a later one replaces it and keeps its Since. The dead grant nothing.
@@ -91,6 +139,8 @@ func (s *Standing) Clone() *Standing {
 	clone := *s
 	clone.Links = slices.Clone(s.Links)
 	clone.Grants = slices.Clone(s.Grants)
+	clone.Restrictions = slices.Clone(s.Restrictions)
+	clone.ended = slices.Clone(s.ended)
 	return &clone
 }
 

@@ -64,12 +64,50 @@ func TestDeathEndsGrantsAndKeepsLinks(t *testing.T) {
 	s.Granted(3, "arts", 1, nil)
 	s.Died()
 	s.Granted(5, "arts", 1, nil)
-	require.Equal(t, Standing{Born: 19520101, Deceased: true, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}}}, s)
+	require.Equal(t, Standing{
+		Born: 19520101, Deceased: true, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}},
+		ended: []Grant{{Agreement: "arts", Version: 1, Since: 3, Position: 3}},
+	}, s)
+	s.Lives(9)
+	require.Equal(t, Standing{
+		Born: 19520101, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}}, Grants: []Grant{{Agreement: "arts", Version: 1, Since: 9, Position: 3}},
+	}, s, "what the death ended holds again, from the correction on")
+	s.Lives(10)
+	require.EqualValues(t, 9, s.Grants[0].Since, "who lives is not brought back twice")
+}
+
+func TestRestrictionsHoldUntilTheirLastDay(t *testing.T) {
+	t.Parallel()
+	var s Standing
+	require.False(t, s.IsProtected(20260301))
+	s.Protected(Restriction{Until: 20260301})
+	require.True(t, s.IsProtected(20260301))
+	require.False(t, s.IsProtected(20260302))
+	s.Protected(Restriction{Through: "a parent"})
+	require.True(t, s.IsProtected(20990101))
+	s.Protected(Restriction{Through: "a parent", Until: 20260101})
+	require.False(t, s.IsProtected(20260302), "a new one by the same way replaces the former")
+	s.Protected(Restriction{})
+	s.Unprotected("a parent")
+	require.True(t, s.IsProtected(20990101), "each way is lifted alone")
+	s.Unprotected("")
+	require.False(t, s.IsProtected(20260301))
+}
+
+func TestWhoHasLeftHasNoGrantsOrLinks(t *testing.T) {
+	t.Parallel()
+	s := Standing{Born: 19520101}
+	s.Linked(2, "moh", "A-1")
+	s.Granted(3, "arts", 1, nil)
+	s.Died()
+	s.Left()
+	s.Lives(9)
+	require.Equal(t, Standing{Born: 19520101}, s)
 }
 
 func TestACloneStandsAlone(t *testing.T) {
 	t.Parallel()
-	s := Standing{Born: 19520101, Restricted: true}
+	s := Standing{Born: 19520101, Restrictions: []Restriction{{}}}
 	s.Linked(2, "moh", "A-1")
 	s.Granted(3, "arts", 1, nil)
 	clone := s.Clone()
@@ -78,7 +116,7 @@ func TestACloneStandsAlone(t *testing.T) {
 	s.Linked(10, "moh", "A-2")
 	s.Died()
 	require.Equal(t, &Standing{
-		Born: 19520101, Restricted: true, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}},
+		Born: 19520101, Restrictions: []Restriction{{}}, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}},
 		Grants: []Grant{{Agreement: "arts", Version: 1, Since: 3, Position: 3}},
 	}, clone)
 }

@@ -53,7 +53,7 @@ func ParseAgreement(name string, yaml []byte, reg *Registry) (consent.Agreement,
 func (s *sheet) agreement(root ast.Node, reg *Registry) consent.Agreement {
 	m := s.members(root, "an agreement",
 		[]string{"id", "version", "ministry", "stream", "title", "purpose", "basis", "population", "shares"},
-		[]string{"client_reference", "valid", "lanes", "deliver", "snapshot", "receives_protected", "on_leaving"})
+		[]string{"client_reference", "valid", "lanes", "deliver", "snapshot", "receives_protected", "on_leaving", "min_assurance"})
 	a := consent.Agreement{
 		ID:                s.identifier(m["id"], "id"),
 		Version:           s.whole(m["version"], "version", 1, math.MaxInt32),
@@ -75,7 +75,10 @@ func (s *sheet) agreement(root ast.Node, reg *Registry) consent.Agreement {
 		a.Deliver = s.choice(n, "deliver", consent.DeliverTold, consent.DeliverEffective)
 	}
 	if n := m["on_leaving"]; n != nil {
-		a.OnLeaving = s.choice(n, "on_leaving", consent.LeavingNothing, consent.LeavingLeftScope)
+		a.OnLeaving = s.choice(n, "on_leaving", consent.LeavingNothing, consent.LeavingNotify)
+	}
+	if n := m["min_assurance"]; n != nil && s.choice(n, "min_assurance", consent.AssuranceAsserted, consent.AssuranceVerified) == consent.AssuranceVerified {
+		a.MinAssurance = consent.AssuranceVerified // asserted is the default, and has one spelling on the log
 	}
 	if n := m["valid"]; n != nil {
 		valid := s.members(n, "valid", nil, []string{"from", "until"})

@@ -84,11 +84,13 @@ lanes: 4
 deliver: effective
 snapshot: false
 receives_protected: true
-on_leaving: left-scope
+on_leaving: notify
+min_assurance: verified
 `), r)
 	require.NoError(t, err)
 	want.ClientReference, want.Lanes, want.Deliver, want.Snapshot = true, 4, "effective", false
-	want.ReceivesProtected, want.OnLeaving = true, "left-scope"
+	want.ReceivesProtected, want.OnLeaving = true, "notify"
+	want.MinAssurance = "verified"
 	require.Equal(t, want, got)
 }
 

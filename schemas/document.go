@@ -31,6 +31,7 @@ type document struct {
 	Snapshot          bool            `json:"snapshot"`
 	ReceivesProtected bool            `json:"receives_protected"`
 	OnLeaving         string          `json:"on_leaving"`
+	MinAssurance      string          `json:"min_assurance,omitempty"`
 }
 
 type documentText struct {
@@ -74,6 +75,7 @@ func MarshalDocument(a consent.Agreement) []byte {
 		Population: a.Population, ClientReference: a.ClientReference, Shares: make([]documentShare, len(a.Shares)),
 		Valid: documentValid{From: a.ValidFrom.String(), Until: a.ValidUntil.String()},
 		Lanes: a.Lanes, Deliver: a.Deliver, Snapshot: a.Snapshot, ReceivesProtected: a.ReceivesProtected, OnLeaving: a.OnLeaving,
+		MinAssurance: a.MinAssurance,
 	}
 	for i, share := range a.Shares {
 		d.Shares[i] = documentShare{Event: share.Event, Fields: share.Fields, When: documentWhen(share.When)}
@@ -102,6 +104,7 @@ func UnmarshalDocument(canonical []byte) (consent.Agreement, error) {
 		Title: consent.Text(d.Title), Purpose: consent.Text(d.Purpose), Basis: consent.Basis(d.Basis),
 		Population: d.Population, ClientReference: d.ClientReference, Shares: make([]consent.Share, len(d.Shares)),
 		Lanes: d.Lanes, Deliver: d.Deliver, Snapshot: d.Snapshot, ReceivesProtected: d.ReceivesProtected, OnLeaving: d.OnLeaving,
+		MinAssurance: d.MinAssurance,
 	}
 	for i, share := range d.Shares {
 		a.Shares[i] = consent.Share{Event: share.Event, Fields: share.Fields, When: consent.Conditions(share.When)}

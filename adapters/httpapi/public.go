@@ -68,7 +68,7 @@ type agreementBody struct {
 	Deliver           string       `json:"deliver" enum:"told,effective"`
 	Snapshot          bool         `json:"snapshot"`
 	ReceivesProtected bool         `json:"receives_protected"`
-	OnLeaving         string       `json:"on_leaving" enum:"nothing,left-scope"`
+	OnLeaving         string       `json:"on_leaving" enum:"nothing,notify"`
 }
 
 type basisBody struct {

@@ -51,7 +51,8 @@ type Change struct {
 	Key       string         // tells facts of one type apart that hold side by side, such as the kind of an address; may be empty
 	Effective string         // ISO 8601 civil date
 	Data      map[string]any // valid by the type's schema, its texts normalised
-	Corrects  int64          // position of the fact that it corrects; zero (genesis, never a fact) for none
+	Corrects  int64          // position of the fact in whose place it stands; zero (genesis, never a fact) for none
+	Verified  bool           // a registrar's authority stands behind it; else it is asserted
 }
 
 // text is a text member of the data, "" if there is none.

@@ -110,7 +110,7 @@ func mayTell(actor journal.Actor, id citizen.ID, eventType string) bool {
 
 // judgeTell is what a change comes to, by the rules and by the law.
 func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-	fact := citizen.Change{Type: change.Type, Effective: change.Effective, Data: change.Data}
+	fact := h.journal.Change(change.Type, change.Effective, change.Data, c.Actor.Kind)
 	// Step 4 of a change's life: what a schema can't say.
 	if rejection := citizen.Decide(&state.Profile, fact, day.Date.String()); rejection != nil {
 		return verdict{}, rejection

@@ -217,7 +217,7 @@ func (d *Delivery) content(v *view, item journal.DisclosedItem, cursor Cursor) (
 	}
 	c := content{
 		cursor: cursor, genesis: d.journal.Genesis(), stream: v.stream.Stream, item: item, entry: *e, data: change.Data, fields: row.FieldNames(),
-		verified: row.Verified && journal.ActorKind(e.ActorKind) == journal.ActorRegistrar,
+		verified: change.Verified,
 	}
 	agreement, ok := v.law.Agreement(item.Agreement, item.Version)
 	if ok && agreement.ClientReference {

@@ -40,6 +40,23 @@ var hubKinds = map[string]kind{
 	TypeRedelivered:       {eventstore.Public, false, decodeAs[Redelivered]},
 	TypeAccessed:          {eventstore.AccessTrail, false, decodeAs[Accessed]},
 	TypeAccessRefused:     {eventstore.Public, false, decodeAs[AccessRefused]},
+
+	TypeKeyEpochRotated:  {eventstore.Public, false, decodeAs[KeyEpochRotated]},
+	TypeChangeCorrected:  {eventstore.Facts, true, decodeCorrected},
+	TypeChangeCancelled:  {eventstore.Facts, true, decodeAs[ChangeCancelled]},
+	TypeChangeVerified:   {eventstore.Facts, false, decodeAs[ChangeVerified]},
+	TypeDeathCorrected:   {eventstore.Facts, false, decodeAs[DeathCorrected]},
+	TypeProxyGranted:     {eventstore.Evidence, false, decodeAs[ProxyGranted]},
+	TypeProxyEnded:       {eventstore.Evidence, false, decodeAs[ProxyEnded]},
+	TypeRestrictionSet:   {eventstore.Evidence, true, decodeAs[RestrictionSet]},
+	TypeRestrictionLift:  {eventstore.Evidence, false, decodeAs[RestrictionLifted]},
+	TypeIdentityReplaced: {eventstore.IdentityTie, true, decodeAs[IdentityReplaced]},
+	TypeCitizensMerged:   {eventstore.Evidence, true, decodeAs[CitizensMerged]},
+	TypeLegalHoldSet:     {eventstore.Evidence, false, decodeAs[LegalHoldSet]},
+	TypeLegalHoldLifted:  {eventstore.Evidence, false, decodeAs[LegalHoldLifted]},
+	TypeErased:           {eventstore.Public, true, decodeAs[Erased]},
+	TypeKeysDestroyed:    {eventstore.Public, false, decodeAs[KeysDestroyed]},
+	TypeSnapshotTaken:    {eventstore.Evidence, false, decodeAs[SnapshotTaken]},
 }
 
 // typeOf names an event's type.
@@ -79,6 +96,45 @@ func typeOf(event any) (string, error) {
 		return TypeAccessed, nil
 	case AccessRefused:
 		return TypeAccessRefused, nil
+	}
+	return typeOfLaw(event)
+}
+
+// typeOfLaw names the types of corrections, protection, proxies, erasure and snapshots.
+func typeOfLaw(event any) (string, error) {
+	switch event.(type) {
+	case KeyEpochRotated:
+		return TypeKeyEpochRotated, nil
+	case ChangeCorrected:
+		return TypeChangeCorrected, nil
+	case ChangeCancelled:
+		return TypeChangeCancelled, nil
+	case ChangeVerified:
+		return TypeChangeVerified, nil
+	case DeathCorrected:
+		return TypeDeathCorrected, nil
+	case ProxyGranted:
+		return TypeProxyGranted, nil
+	case ProxyEnded:
+		return TypeProxyEnded, nil
+	case RestrictionSet:
+		return TypeRestrictionSet, nil
+	case RestrictionLifted:
+		return TypeRestrictionLift, nil
+	case IdentityReplaced:
+		return TypeIdentityReplaced, nil
+	case CitizensMerged:
+		return TypeCitizensMerged, nil
+	case LegalHoldSet:
+		return TypeLegalHoldSet, nil
+	case LegalHoldLifted:
+		return TypeLegalHoldLifted, nil
+	case Erased:
+		return TypeErased, nil
+	case KeysDestroyed:
+		return TypeKeysDestroyed, nil
+	case SnapshotTaken:
+		return TypeSnapshotTaken, nil
 	}
 	return "", fmt.Errorf("journal: %T is no event", event)
 }
@@ -164,6 +220,7 @@ func decode(registry *schemas.Registry, rec *eventstore.Recorded, plain []byte) 
 	}
 	if row != nil {
 		event, err := decodeChange(row, data, meta.Effective)
+		event.Verified = verifies(row, ActorKind(rec.ActorKind))
 		return event, meta, err
 	}
 	event, err := k.decode(data)
@@ -184,6 +241,9 @@ func decodeChange(row *schemas.Row, data []byte, effective string) (citizen.Chan
 	return change, nil
 }
 
+// verifies says whether an actor's word makes a fact of a type verified.
+func verifies(row *schemas.Row, actor ActorKind) bool { return row.Verified && actor == ActorRegistrar }
+
 // changeKey is what tells two current facts of one type apart: the value of the row's key member, or nothing.
 func changeKey(row *schemas.Row, data map[string]any) string {
 	if row.Key == "" {
@@ -191,6 +251,15 @@ func changeKey(row *schemas.Row, data map[string]any) string {
 	}
 	key, _ := data[row.Key].(string)
 	return key
+}
+
+// decodeCorrected reads the numbers of the corrected data as they stand.
+func decodeCorrected(data []byte) (any, error) {
+	var event ChangeCorrected
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	err := dec.Decode(&event)
+	return event, err
 }
 
 func decodeAs[T any](data []byte) (any, error) {

@@ -64,6 +64,7 @@ func samples(t testing.TB) []any {
 		journal.Accessed{Case: "C-1", HiddenUntil: "2026-04-01", HiddenWhy: "inquiry", Kind: "why", Reason: "A complaint", Shown: "timeline"},
 		journal.AccessRefused{Route: "GET /v1/me", Status: 404},
 	}
+	out = append(out, samplesOfLaw()...)
 	for _, row := range j.Registry().Rows() {
 		if !row.Fact {
 			continue
@@ -78,6 +79,37 @@ func samples(t testing.TB) []any {
 		out = append(out, change)
 	}
 	return out
+}
+
+// samplesOfLaw are corrections, proxies, protection, erasure and snapshots.
+func samplesOfLaw() []any {
+	other := "99999999-2222-4333-8444-555555555555"
+	return []any{
+		journal.KeyEpochRotated{Epoch: 2},
+		journal.ChangeCorrected{
+			Corrects: 1<<53 - 1, Data: map[string]any{"family_name": "<Ém>", "given_names": "B"}, Effective: "2026-03-01", Type: "name-changed",
+		},
+		journal.ChangeCancelled{Corrects: 7},
+		journal.ChangeVerified{Verifies: 7},
+		journal.DeathCorrected{Corrects: 7},
+		journal.ProxyGranted{Kind: journal.ProxyAttorney, Proxy: other, Scope: []string{"address-changed"}, Until: "2030-01-01"},
+		journal.ProxyEnded{Proxy: other},
+		journal.RestrictionSet{Keeps: []string{other}, Kind: journal.RestrictionViolence, Through: other, Until: "2030-01-01"},
+		journal.RestrictionLifted{Through: other},
+		journal.IdentityReplaced{New: other},
+		journal.CitizensMerged{Kept: other},
+		journal.LegalHoldSet{Authority: "Court of <X>", Classes: []eventstore.Class{1, 2}, Until: "2030-01-01"},
+		journal.LegalHoldLifted{Authority: "Court of <X>"},
+		journal.Erased{Classes: []eventstore.Class{1}, Kept: []journal.Kept{{Class: 2, Law: "Invented Records Act, s. 1", Until: "2033-01-01"}}},
+		journal.KeysDestroyed{Class: 1, Key: 12},
+		journal.SnapshotTaken{Agreement: "a", Cause: 9, Version: 2, Facts: []journal.SnapshotShare{{Fields: 5, Position: 3}}},
+		journal.Disclosed{
+			DroppedItems: []journal.DroppedItem{{Cause: 9, Position: 3}}, Encoder: 1, First: 8, Lane: 2, Stream: "moh.health-card",
+			Items: []journal.DisclosedItem{
+				{Agreement: "a", Cause: 9, Corrects: 4, Epoch: 1, Kind: "erased", Numbers: []int64{1, 4}, Position: 7, Schema: 1, Version: 2},
+			},
+		},
+	}
 }
 
 // put appends events about someone, each in the aggregate given, and reads them back.
@@ -155,6 +187,7 @@ func TestRestrictingEventsAreMarked(t *testing.T) {
 	j := journaltest.New(t, journaltest.Options{})
 	want := map[string]bool{
 		"consent-granted": true, "consent-withdrawn": true, "ministry-linked": true, "ministry-unlinked": true, "death-registered": true,
+		"change-corrected": true, "change-cancelled": true, "restriction-set": true, "identity-replaced": true, "citizens-merged": true, "erased": true,
 	}
 	ctx := context.Background()
 	for _, event := range samples(t) {

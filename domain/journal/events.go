@@ -27,6 +27,23 @@ const (
 	TypeRedelivered       = "redelivered"
 	TypeAccessed          = "accessed"
 	TypeAccessRefused     = "access-refused"
+
+	TypeKeyEpochRotated  = "key-epoch-rotated"
+	TypeChangeCorrected  = "change-corrected"
+	TypeChangeCancelled  = "change-cancelled"
+	TypeChangeVerified   = "change-verified"
+	TypeDeathCorrected   = "death-corrected"
+	TypeProxyGranted     = "proxy-granted"
+	TypeProxyEnded       = "proxy-ended"
+	TypeRestrictionSet   = "restriction-set"
+	TypeRestrictionLift  = "restriction-lifted"
+	TypeIdentityReplaced = "identity-replaced"
+	TypeCitizensMerged   = "citizens-merged"
+	TypeLegalHoldSet     = "legal-hold-set"
+	TypeLegalHoldLifted  = "legal-hold-lifted"
+	TypeErased           = "erased"
+	TypeKeysDestroyed    = "keys-destroyed"
+	TypeSnapshotTaken    = "snapshot-taken"
 )
 
 // Genesis is the record at position 0. It fixes what a log can never change.
@@ -50,7 +67,7 @@ const (
 // ConsentGranted is a citizen's consent to one agreement version. Nil Fields are all the fields that the agreement shares.
 type ConsentGranted struct {
 	Agreement  string   `json:"agreement"`
-	Capacity   string   `json:"capacity"` // self (proxies come later)
+	Capacity   string   `json:"capacity"` // self, or the kind of proxy who gave it
 	Fields     []string `json:"fields,omitempty"`
 	Grantor    string   `json:"grantor"`  // the citizen's id, or the proxy's
 	Language   string   `json:"language"` // en or fr: that of the notice shown
@@ -138,25 +155,40 @@ type ReceiptRejected struct {
 // Disclosed gives numbers to permitted facts in a lane, before any byte leaves. Item i has number First+i. Dropped are the positions
 // of what was due and is no longer permitted; why re-derives from the log.
 type Disclosed struct {
-	Dropped []int64         `json:"dropped,omitempty"`
-	Encoder int             `json:"encoder"`
-	First   int64           `json:"first"`
-	Items   []DisclosedItem `json:"items,omitempty"`
-	Lane    int             `json:"lane"`
-	Stream  string          `json:"stream"`
+	Dropped      []int64         `json:"dropped,omitempty"`
+	DroppedItems []DroppedItem   `json:"dropped_items,omitempty"` // those that were due by a cause of their own
+	Encoder      int             `json:"encoder"`
+	First        int64           `json:"first"`
+	Items        []DisclosedItem `json:"items,omitempty"`
+	Lane         int             `json:"lane"`
+	Stream       string          `json:"stream"`
 }
 
 // DisclosedItem holds all that its bytes depend on, with the fact at Position.
 type DisclosedItem struct {
-	Agreement string           `json:"agreement"` // id
-	Epoch     int32            `json:"epoch"`     // pairwise epoch
-	Fields    consent.FieldSet `json:"fields"`
-	Grant     int64            `json:"grant,omitempty"` // position since which the grant is unbroken; 0 for none
-	Kind      string           `json:"kind"`
-	Link      int64            `json:"link,omitempty"` // position of the link; 0 for none
-	Position  int64            `json:"position"`
-	Schema    int16            `json:"schema"`
-	Version   int              `json:"version"` // of the agreement
+	Agreement string `json:"agreement"` // id
+	// Cause is what made it due where that is not the fact itself: a snapshot-taken, or what ended a grant, a link or an agreement; 0 for none.
+	Cause    int64            `json:"cause,omitempty"`
+	Corrects int64            `json:"corrects,omitempty"` // the lane's number that this one corrects or retracts; 0 for none
+	Epoch    int32            `json:"epoch"`              // pairwise epoch
+	Fields   consent.FieldSet `json:"fields"`
+	Grant    int64            `json:"grant,omitempty"` // position since which the grant is unbroken; 0 for none
+	Kind     string           `json:"kind"`
+	Link     int64            `json:"link,omitempty"` // position of the link; 0 for none
+	// Numbers are, of an erased notice, the lane's numbers that are closed by it.
+	Numbers  []int64 `json:"numbers,omitempty"`
+	Position int64   `json:"position"` // of the fact; of an ended, the last fact given under what ended
+	Schema   int16   `json:"schema"`
+	Version  int     `json:"version"` // of the agreement
+}
+
+// Order is the position by which an item stands in its lane's order.
+func (i *DisclosedItem) Order() int64 { return max(i.Position, i.Cause) }
+
+// DroppedItem is something due under a cause of its own that is no longer permitted.
+type DroppedItem struct {
+	Cause    int64 `json:"cause"`
+	Position int64 `json:"position"`
 }
 
 // Redelivered says that a range of given numbers leaves again, ends included, and which of them are recalled for ever.

@@ -127,7 +127,7 @@ func (j *Journal) fieldNames(eventType string) []string {
 
 // Fact is what the law may look at in a change recorded on a date.
 func (j *Journal) Fact(change citizen.Change, recorded consent.Date) consent.Fact {
-	fact := consent.Fact{Type: change.Type, Recorded: recorded}
+	fact := consent.Fact{Type: change.Type, Recorded: recorded, Verified: change.Verified}
 	fact.Effective, _ = consent.ParseDate(change.Effective) // the schema refuses anything else
 	row, ok := j.registry.Row(change.Type)
 	if !ok {

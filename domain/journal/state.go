@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -16,6 +18,49 @@ type State struct {
 	Version  int32
 	Profile  citizen.Profile // registered and deceased only; facts are read by projection
 	Standing consent.Standing
+	// Corrected are the positions of what was told and holds no more, each with that of the correction or cancellation.
+	Corrected map[int64]int64
+	Death     int64 // position of the death-registered that holds; 0 for none
+	Proxies   []Proxy
+	Holds     []LegalHoldSet
+	// Gone is set once the citizen is not served under this id any more, by the event that said so; nil while they are.
+	Gone *Gone
+}
+
+// Proxy is somebody who may act for the citizen.
+type Proxy struct {
+	ID       citizen.ID
+	Kind     string
+	Scope    []string     // event types; empty: all
+	Until    consent.Date // the last day; 0: open
+	Position int64        // of the grant
+	Kept     bool         // goes on acting while the citizen is protected
+}
+
+// Gone says why a citizen is not served under an id any more.
+type Gone struct {
+	Why      string // TypeErased, TypeCitizensMerged or TypeIdentityReplaced
+	Position int64
+	Kept     citizen.ID // of a merge: the id that stays
+	Erased   Erased     // of an erasure
+}
+
+// MayAct says whether a proxy acts for the citizen on a day in what an event type is about.
+func (s *State) MayAct(proxy citizen.ID, eventType string, on consent.Date) (Proxy, bool) {
+	protected := s.Standing.IsProtected(on)
+	for _, p := range s.Proxies {
+		if p.ID != proxy || (p.Until != 0 && on > p.Until) || (protected && !p.Kept) {
+			continue
+		}
+		return p, len(p.Scope) == 0 || slices.Contains(p.Scope, eventType)
+	}
+	return Proxy{}, false
+}
+
+// Stands says whether what was told at a position is still what the citizen says: neither corrected nor cancelled since.
+func (s *State) Stands(position int64) bool {
+	_, corrected := s.Corrected[position]
+	return !corrected
 }
 
 // Expect is the expectation that the citizen's aggregate is still as this state saw it.
@@ -27,6 +72,8 @@ func (s *State) Expect() eventstore.Expect {
 func (s *State) Clone() *State {
 	c := *s
 	c.Standing = *s.Standing.Clone()
+	c.Corrected = maps.Clone(s.Corrected)
+	c.Proxies, c.Holds = slices.Clone(s.Proxies), slices.Clone(s.Holds)
 	return &c
 }
 
@@ -38,14 +85,9 @@ func (s *State) Apply(position int64, event any) {
 		switch e.Type {
 		case citizen.PersonRegistered:
 			s.Profile.Registered = true
-			born, _ := e.Data["birth_date"].(string)
-			date, err := consent.ParseDate(born)
-			if err != nil {
-				date = 0 // the schema refuses such a date; without one, age conditions fail
-			}
-			s.Standing.Registered(date)
+			s.Standing.Registered(birthDate(e.Data))
 		case citizen.DeathRegistered:
-			s.Profile.Deceased = true
+			s.Profile.Deceased, s.Death = true, position
 			s.Standing.Died()
 		}
 	case ConsentGranted:
@@ -56,17 +98,115 @@ func (s *State) Apply(position int64, event any) {
 		s.Standing.Linked(position, e.Ministry, e.ClientReference)
 	case MinistryUnlinked:
 		s.Standing.Unlinked(e.Ministry)
+	default:
+		s.applyLaw(position, event)
 	}
+}
+
+// applyLaw folds corrections, proxies, protection and what ends a citizen's id.
+func (s *State) applyLaw(position int64, event any) {
+	switch e := event.(type) {
+	case ChangeCorrected:
+		s.correct(e.Corrects, position)
+		if e.Type == citizen.PersonRegistered {
+			s.Standing.Registered(birthDate(e.Data))
+		}
+	case ChangeCancelled:
+		s.correct(e.Corrects, position)
+	case DeathCorrected:
+		s.correct(e.Corrects, position)
+		s.Profile.Deceased, s.Death = false, 0
+		s.Standing.Lives(position)
+	case ProxyGranted:
+		s.proxy(position, e)
+	case ProxyEnded:
+		s.Proxies = slices.DeleteFunc(slices.Clone(s.Proxies), func(p Proxy) bool { return p.ID.String() == e.Proxy })
+	case RestrictionSet:
+		s.Standing.Protected(consent.Restriction{Through: e.Through, Until: dateOf(e.Until)})
+		for i := range s.Proxies {
+			s.Proxies[i].Kept = slices.Contains(e.Keeps, s.Proxies[i].ID.String())
+		}
+	case RestrictionLifted:
+		s.Standing.Unprotected(e.Through)
+	case LegalHoldSet:
+		s.Holds = append(s.Holds, e)
+	case LegalHoldLifted:
+		s.Holds = slices.DeleteFunc(slices.Clone(s.Holds), func(h LegalHoldSet) bool { return h.Authority == e.Authority })
+	case CitizensMerged:
+		kept, _ := citizen.ParseID(e.Kept)
+		s.Gone = &Gone{Why: TypeCitizensMerged, Position: position, Kept: kept}
+	case IdentityReplaced: // nothing of the old identity leaves any more, wherever it was linked
+		s.Gone = &Gone{Why: TypeIdentityReplaced, Position: position}
+		s.Standing.Protected(consent.Restriction{})
+		s.Standing.Left()
+	case Erased:
+		if slices.Contains(e.Classes, eventstore.Facts) { // a retention schedule may also take other classes of somebody who stays
+			s.Gone = &Gone{Why: TypeErased, Position: position, Erased: e}
+			s.Standing.Left()
+		}
+	}
+}
+
+func (s *State) correct(position, by int64) {
+	if s.Corrected == nil {
+		s.Corrected = map[int64]int64{}
+	}
+	s.Corrected[position] = by
+}
+
+func (s *State) proxy(position int64, e ProxyGranted) {
+	id, err := citizen.ParseID(e.Proxy)
+	if err != nil {
+		return // the command refuses such an id
+	}
+	s.Proxies = slices.DeleteFunc(slices.Clone(s.Proxies), func(p Proxy) bool { return p.ID == id })
+	s.Proxies = append(s.Proxies, Proxy{ID: id, Kind: e.Kind, Scope: e.Scope, Until: dateOf(e.Until), Position: position})
+}
+
+func birthDate(data map[string]any) consent.Date {
+	born, _ := data["birth_date"].(string)
+	return dateOf(born)
+}
+
+// dateOf is a date that was checked before it came onto the log; zero for none. Without a date of birth, age conditions fail.
+func dateOf(text string) consent.Date {
+	date, err := consent.ParseDate(text)
+	if err != nil {
+		return 0
+	}
+	return date
 }
 
 // shapesState says whether a type's content must be opened to fold a State; of all others the version alone counts.
 func shapesState(eventType string) bool {
 	switch eventType {
-	case citizen.PersonRegistered, TypeConsentGranted, TypeConsentWithdrawn, TypeMinistryLinked, TypeMinistryUnlinked:
+	case citizen.PersonRegistered, TypeConsentGranted, TypeConsentWithdrawn, TypeMinistryLinked, TypeMinistryUnlinked,
+		TypeChangeCorrected, TypeChangeCancelled, TypeDeathCorrected, TypeProxyGranted, TypeProxyEnded, TypeRestrictionSet, TypeRestrictionLift,
+		TypeLegalHoldSet, TypeLegalHoldLifted, TypeCitizensMerged, TypeErased:
 		return true
 	}
 	return false
 }
+
+// shape is what a State folds of an entry: its event, or, where the type says all or the content is gone for ever, an event of that type
+// without content. Whatever happens to a key, a fold by this is the same before and after.
+func shape(e *Entry) any {
+	if e.Event != nil {
+		return e.Event
+	}
+	switch e.Type {
+	case citizen.PersonRegistered, citizen.DeathRegistered:
+		return citizen.Change{Type: e.Type}
+	case TypeIdentityReplaced:
+		return IdentityReplaced{}
+	case TypeRestrictionSet:
+		return RestrictionSet{}
+	}
+	return nil
+}
+
+// Fold applies an entry of the citizen's aggregate, also one whose content was erased or is locked.
+func (s *State) Fold(e *Entry) { s.Apply(e.Position, shape(e)) }
 
 // States returns citizens' states, from memory where this process has them: maybe stale, so an append must expect them, and a
 // refusal must be confirmed by FreshStates.
@@ -117,13 +257,11 @@ func (j *Journal) FreshStates(ctx context.Context, ids ...citizen.ID) ([]*State,
 	for i, recs := range histories {
 		s := &State{ID: ids[i]}
 		for k := range recs {
-			var event any
+			e := &Entry{Recorded: recs[k]}
 			if shapesState(recs[k].Type) {
-				event, entries = entries[0].Event, entries[1:]
-			} else if recs[k].Type == citizen.DeathRegistered {
-				event = citizen.Change{Type: citizen.DeathRegistered}
+				e, entries = &entries[0], entries[1:]
 			}
-			s.Apply(recs[k].Position, event)
+			s.Fold(e)
 		}
 		out[i] = s
 		j.Remember(s)
@@ -150,11 +288,11 @@ func (j *Journal) StatesAt(ctx context.Context, position int64, id citizen.ID) (
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if e.Position > position {
+	for i := range entries {
+		if entries[i].Position > position {
 			break
 		}
-		s.Apply(e.Position, e.Event)
+		s.Fold(&entries[i])
 	}
 	return s, nil
 }
