@@ -20,7 +20,7 @@ type Row struct {
 	Version int16  // newest; older ones are upcast
 	Class   int16  // retention class: 1 facts, 2 evidence
 	Key     string // the data member that tells facts of this type apart (an address's kind), "" if there is one fact of the type
-	Fact    bool   // a fact about the citizen, which agreements may share; else a consent, a link or the end of one
+	Fact    bool   // a fact about the citizen, which agreements may share; else a consent, a link or the end of one, or about another fact
 	// Verified: a registrar's authority makes this type `verified`; everything else told is `asserted`.
 	Verified bool
 	// Fields in bit order. Decisions on the log hold these bits: append only, never reorder or remove. A data member that is not here
@@ -42,6 +42,11 @@ func (r *Row) FieldNames() []string {
 
 func fact(eventType, en, fr string, fields ...Field) Row {
 	return Row{Type: eventType, Version: 1, Class: classFacts, Fact: true, Fields: fields, Label: consent.Text{EN: en, FR: fr}}
+}
+
+// about is a row of what is told about a fact that was told before.
+func about(eventType, en, fr string) Row {
+	return Row{Type: eventType, Version: 1, Class: classFacts, Label: consent.Text{EN: en, FR: fr}}
 }
 
 func evidence(eventType, en, fr string) Row {
@@ -97,6 +102,14 @@ func rows() []Row {
 			field("death_date", "Date of death", "Date du décès"),
 			field("reported_by", "Reported by", "Signalé par"),
 		).verified(),
+		fact("death-reported", "Death reported", "Décès signalé").private(
+			field("death_date", "Date of death", "Date du décès"),
+			field("reported_by", "Reported by", "Signalé par"),
+		),
+		about("death-corrected", "Death registered in error", "Décès inscrit par erreur"),
+		about("change-corrected", "Correction", "Correction"),
+		about("change-cancelled", "Cancellation", "Annulation"),
+		about("change-verified", "Verification", "Vérification"),
 		evidence("consent-granted", "Consent given", "Consentement donné"),
 		evidence("consent-withdrawn", "Consent withdrawn", "Consentement retiré"),
 		evidence("ministry-linked", "Linked to a ministry", "Lien établi avec un ministère"),

@@ -55,8 +55,11 @@ type verdict struct {
 	decisions []journal.Decision
 }
 
-// judge is one use case: pure, and called again whenever the log has moved.
+// judge is one use case about one citizen: pure, and called again whenever the log has moved.
 type judge func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection)
+
+// judgeMany is a use case about several citizens at once; states come in the order in which they were asked for.
+type judgeMany func(law *journal.Law, states []*journal.State, day journal.Day) (verdict, *citizen.Rejection)
 
 // maxAttempts bounds how often a command is judged again. Each attempt but the first has lost to another append about the same
 // citizen or to a change of the agreements.
@@ -64,15 +67,23 @@ const maxAttempts = 50
 
 // do judges and appends one command about one citizen.
 func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (Result, error) {
+	return h.doMany(ctx, c, []citizen.ID{id}, func(law *journal.Law, states []*journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		return ask(law, states[0], day)
+	})
+}
+
+// doMany judges and appends one command about several citizens: all of it, or nothing. The append expects every one of them as it was
+// judged, written or not.
+func (h *Handler) doMany(ctx context.Context, c Command, ids []citizen.ID, ask judgeMany) (Result, error) {
 	fresh := false
 	for range maxAttempts {
-		law, state, err := h.load(ctx, id, fresh)
+		law, states, err := h.load(ctx, ids, fresh)
 		if err != nil {
 			return Result{}, err
 		}
 		timing := journal.Timing{Told: true, At: c.RecordAt}
 		day := h.journal.DayOf(h.journal.Now(timing))
-		v, rejection := ask(law, state, day)
+		v, rejection := ask(law, states, day)
 		if rejection != nil {
 			if !fresh { // what this process remembers may be stale: only the log itself may refuse a citizen
 				fresh = true
@@ -80,7 +91,7 @@ func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (
 			}
 			return h.refuse(ctx, c, rejection)
 		}
-		results, err := h.journal.Append(ctx, step(c, law, state, day, timing, v))
+		results, err := h.journal.Append(ctx, step(c, law, states, day, timing, v))
 		switch {
 		case errors.Is(err, eventstore.ErrConflict):
 			fresh = true
@@ -96,7 +107,9 @@ func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (
 		if results[0].Repeated {
 			return h.repeated(ctx, results[0])
 		}
-		h.journal.Remember(applied(state, results[0].Position, v))
+		for _, state := range states {
+			h.journal.Remember(applied(state, results[0].Position, v))
+		}
 		return Result{
 			Position: results[0].Position + int64(v.main), Receipt: journal.Receipt(v.events[v.main].ID), Decisions: v.decisions,
 		}, nil
@@ -104,7 +117,7 @@ func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (
 	return Result{}, ErrBusy
 }
 
-func (h *Handler) load(ctx context.Context, id citizen.ID, fresh bool) (*journal.Law, *journal.State, error) {
+func (h *Handler) load(ctx context.Context, ids []citizen.ID, fresh bool) (*journal.Law, []*journal.State, error) {
 	readLaw, readStates := h.journal.CurrentLaw, h.journal.States
 	if fresh {
 		readLaw, readStates = h.journal.FreshLaw, h.journal.FreshStates
@@ -113,11 +126,8 @@ func (h *Handler) load(ctx context.Context, id citizen.ID, fresh bool) (*journal
 	if err != nil {
 		return nil, nil, err
 	}
-	states, err := readStates(ctx, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	return law, states[0], nil
+	states, err := readStates(ctx, ids...)
+	return law, states, err
 }
 
 // refuse answers a rejected command, unless the log knows it: what was accepted once is answered the same for ever.
@@ -139,16 +149,27 @@ func (h *Handler) refuse(ctx context.Context, c Command, rejection *citizen.Reje
 
 // repeated is a command's first result again.
 func (h *Handler) repeated(ctx context.Context, r eventstore.Result) (Result, error) {
-	position := mainPosition(r)
-	recs, err := h.journal.Store().Read(ctx, position)
-	if err != nil {
-		return Result{}, fmt.Errorf("command: accepted at position %d, but its receipt can't be read: %w", position, err)
+	positions := make([]int64, r.Count)
+	for i := range positions {
+		positions[i] = r.Position + int64(i)
 	}
-	return Result{Position: position, Receipt: journal.Receipt(recs[0].ID), Repeated: true}, nil
+	recs, err := h.journal.Store().Read(ctx, positions...)
+	if err != nil {
+		return Result{}, fmt.Errorf("command: accepted at position %d, but its receipt can't be read: %w", r.Position, err)
+	}
+	main := mainOf(recs)
+	return Result{Position: main.Position, Receipt: journal.Receipt(main.ID), Repeated: true}, nil
 }
 
-// mainPosition is where an append's change stands: before its decided, or alone.
-func mainPosition(r eventstore.Result) int64 { return r.Position + int64(max(r.Count-2, 0)) }
+// mainOf is what a command's append is about: the first record that is no consent of its form, else the first.
+func mainOf(recs []eventstore.Recorded) *eventstore.Recorded {
+	for i := range recs {
+		if recs[i].Type != journal.TypeConsentGranted && recs[i].Type != journal.TypeConsentWithdrawn {
+			return &recs[i]
+		}
+	}
+	return &recs[0]
+}
 
 func (c Command) id() journal.CommandID {
 	return journal.CommandID{Issuer: c.Scope, ID: c.ID, Content: c.Content}
@@ -158,8 +179,11 @@ func (c Command) meta(effective string) journal.Meta {
 	return journal.Meta{ToldAt: c.ToldAt, Effective: effective, Actor: c.Actor.ID, Command: c.ID}
 }
 
-func step(c Command, law *journal.Law, state *journal.State, day journal.Day, timing journal.Timing, v verdict) journal.Step {
-	expect := []eventstore.Expect{state.Expect()}
+func step(c Command, law *journal.Law, states []*journal.State, day journal.Day, timing journal.Timing, v verdict) journal.Step {
+	expect := make([]eventstore.Expect, 0, len(states)+1)
+	for _, state := range states {
+		expect = append(expect, state.Expect())
+	}
 	if v.byLaw {
 		expect = append(expect, law.Expect())
 	}
@@ -169,11 +193,14 @@ func step(c Command, law *journal.Law, state *journal.State, day journal.Day, ti
 	}
 }
 
-// applied is the state after a verdict was appended at a position.
+// applied is a citizen's state after a verdict was appended at a position.
 func applied(state *journal.State, position int64, v verdict) *journal.State {
 	after := state.Clone()
+	aggregate := journal.CitizenAggregate(state.ID)
 	for i := range v.events {
-		after.Apply(position+int64(i), v.events[i].Event)
+		if v.events[i].Aggregate == aggregate {
+			after.Apply(position+int64(i), v.events[i].Event)
+		}
 	}
 	return after
 }

@@ -216,7 +216,7 @@ func (b *batch) take(line *importLine) bool {
 		b.result(line, Rejected, citizen.Reject(citizen.CodeCommandReused), -1)
 		return true
 	case line.known.Found:
-		position := mainPosition(line.known.Result)
+		position := line.known.Result.Position // a line has no consents before it
 		b.result(line, Duplicate, nil, -1)
 		b.results[len(b.results)-1].Position = &position
 		return true
@@ -267,7 +267,7 @@ func (b *batch) judge(line *importLine) bool {
 	id := strings.ToLower(line.parsed.ID)
 	b.inBatch[id], b.bodies[id] = len(b.steps), line.parsed.Content
 	b.result(line, Accepted, nil, len(b.steps))
-	b.steps = append(b.steps, step(c, b.law, state, day, timing, v))
+	b.steps = append(b.steps, step(c, b.law, []*journal.State{state}, day, timing, v))
 	b.verdicts = append(b.verdicts, v)
 	b.about = append(b.about, line.citizen)
 	return true
@@ -299,7 +299,7 @@ func (b *batch) append(ctx context.Context, rows func([]LineResult) []eventstore
 		}
 		position := results[s].Position + int64(b.verdicts[s].main)
 		if results[s].Repeated { // another import of the same source was faster with this very command
-			repeated, position, b.results[i].Result = true, mainPosition(results[s]), Duplicate
+			repeated, position, b.results[i].Result = true, results[s].Position, Duplicate
 		}
 		b.results[i].Position = &position
 		recent[b.steps[s].Command.ID] = taken{body: sha256.Sum256(b.steps[s].Command.Content), position: position}

@@ -255,7 +255,7 @@ func (im *importer) resumed(ctx context.Context, lines []importLine) (int, error
 	}
 	for i := range r.Results {
 		if r.Results[i].Result != Rejected {
-			position := mainPosition(known[0].Result)
+			position := known[0].Result.Position
 			r.Results[i].Position, known = &position, known[1:]
 		}
 	}

@@ -73,12 +73,12 @@ func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.I
 	if !mayTell(actor, id, change.Type) {
 		return Preview{}, ErrForbidden
 	}
-	law, state, err := h.load(ctx, id, true)
+	law, states, err := h.load(ctx, []citizen.ID{id}, true)
 	if err != nil {
 		return Preview{}, err
 	}
 	day := h.journal.DayOf(h.journal.Now(journal.Timing{Told: true}))
-	v, rejection := h.judgeTell(Command{Actor: actor}, change, law, state, day)
+	v, rejection := h.judgeTell(Command{Actor: actor}, change, law, states[0], day)
 	if rejection != nil {
 		return Preview{}, rejection
 	}
