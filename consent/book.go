@@ -9,6 +9,17 @@ type Book struct {
 	approved []Agreement // every approved version of the agreements that have not ended, sorted by id, then version
 }
 
+// State is how far a version of an agreement has come.
+type State string
+
+// The states of a version that was proposed.
+const (
+	StateProposed State = "proposed" // waits for its approval
+	StateApproved State = "approved" // is the rule, within its validity
+	StateReplaced State = "replaced" // a newer version is the rule; or it still waited when a newer one was approved
+	StateEnded    State = "ended"    // the agreement ended
+)
+
 // Propose files a version; the same version again replaces a proposal that is not approved yet.
 func (b *Book) Propose(a Agreement) {
 	b.proposed = append(without(b.proposed, a.ID, a.Version), a)
@@ -68,6 +79,25 @@ func (b *Book) Proposed(id string, version int) (*Agreement, bool) {
 		}
 	}
 	return nil, false
+}
+
+// State is that of a version which was once proposed. Of one that nobody ever proposed the Book knows nothing: it says StateEnded.
+func (b *Book) State(id string, version int) State {
+	inForce, found := b.Find(id)
+	_, waiting := b.Proposed(id, version)
+	switch {
+	case found && inForce.Version == version:
+		return StateApproved
+	case found && (version < inForce.Version && waiting || b.isApproved(id, version)):
+		return StateReplaced
+	case waiting:
+		return StateProposed
+	}
+	return StateEnded
+}
+
+func (b *Book) isApproved(id string, version int) bool {
+	return slices.ContainsFunc(b.approved, func(a Agreement) bool { return a.ID == id && a.Version == version })
 }
 
 // HasMinistry says whether a ministry stands in an approved agreement that has not ended.

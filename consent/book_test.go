@@ -114,6 +114,11 @@ func TestBookAgainstAModel(t *testing.T) {
 				proposed[id], approved[id] = nil, nil
 			}
 		}
+		for _, id := range poolIDs[:2] {
+			for v := 1; v <= 3; v++ {
+				require.Equal(t, modelState(proposed[id], approved[id], v), b.State(id, v))
+			}
+		}
 		var want []Agreement
 		for _, id := range poolIDs[:2] {
 			highest := 0
@@ -129,6 +134,23 @@ func TestBookAgainstAModel(t *testing.T) {
 		}
 		require.Equal(t, want, b.Approved())
 	})
+}
+
+// modelState is the state of a version by what was proposed and approved since the last end.
+func modelState(proposed, approved map[int]bool, v int) State {
+	newer := false
+	for other := range approved {
+		newer = newer || other > v
+	}
+	switch {
+	case newer && (approved[v] || proposed[v]):
+		return StateReplaced
+	case approved[v]:
+		return StateApproved
+	case proposed[v]:
+		return StateProposed
+	}
+	return StateEnded
 }
 
 func put(set map[int]bool, v int) map[int]bool {
