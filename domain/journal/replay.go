@@ -15,7 +15,9 @@ import (
 // ahead of fn, on several processors. A log with a gap can't be replayed: an error that names the first missing position.
 func (j *Journal) Replay(ctx context.Context, from, to int64, wanted func(*eventstore.Recorded) bool, fn func([]Entry) error) error {
 	next := from
-	open := func(ctx context.Context, recs []eventstore.Recorded) ([]Entry, error) { return j.openWanted(ctx, recs, wanted) }
+	open := func(ctx context.Context, recs []eventstore.Recorded) ([]Entry, error) {
+		return j.openWanted(ctx, recs, wanted)
+	}
 	err := eventstore.ReadAhead(ctx, j.store, from, to, open, func(entries []Entry) error {
 		for i := range entries {
 			if entries[i].Position != next {
@@ -31,7 +33,9 @@ func (j *Journal) Replay(ctx context.Context, from, to int64, wanted func(*event
 	return err
 }
 
-func missing(position int64) error { return fmt.Errorf("journal: the record at position %d is missing", position) }
+func missing(position int64) error {
+	return fmt.Errorf("journal: the record at position %d is missing", position)
+}
 
 // openWanted is Open for some of many: those not wanted are entries without content.
 func (j *Journal) openWanted(ctx context.Context, recs []eventstore.Recorded, wanted func(*eventstore.Recorded) bool) ([]Entry, error) {
