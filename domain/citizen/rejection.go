@@ -18,6 +18,24 @@ const (
 	CodeUnknownMinistry    = "unknown-ministry"
 	CodeNotLinked          = "not-linked"
 	CodeStalePreview       = "stale-preview" // the rules changed between preview and confirmation
+
+	// Of corrections, deaths, proxies and erasure.
+	CodeAlreadyCorrected = "already-corrected"
+	CodeAlreadyErased    = "already-erased"
+	CodeAlreadyVerified  = "already-verified"
+	CodeCircularProxy    = "circular-proxy"
+	CodeNoCapacity       = "no-capacity" // a proxy, but not for this, or not now
+	CodeNotDead          = "not-dead"
+	CodeNotYourChange    = "not-your-change"
+	CodeSamePerson       = "same-person" // where two different people are needed: a proxy, a merge, an approval
+
+	// Of agreements, by officers.
+	CodeUnknownVersion  = "unknown-version"
+	CodeAlreadyApproved = "already-approved"
+	CodeOlderVersion    = "older-version"
+	CodeAgreementEnded  = "agreement-ended"
+	CodeStreamKept      = "stream-kept"
+	CodeEndDate         = "end-date"
 )
 
 // reason is what a code comes with: the usual pointer (nil for none, or for one that only the caller knows) and its sentences.
@@ -76,6 +94,48 @@ var reasons = []reason{
 	{CodeStalePreview, nil,
 		"The rules have changed since you looked. Check again who will be told.",
 		"Les règles ont changé depuis votre vérification. Vérifiez de nouveau qui sera informé."},
+	{CodeAlreadyCorrected, at("/data/corrects"),
+		"This was already corrected or cancelled, or is itself a correction. Tell a new change instead.",
+		"Cette déclaration a déjà été corrigée ou annulée, ou elle est elle-même une correction. Déclarez plutôt un nouveau changement."},
+	{CodeAlreadyErased, nil,
+		"This has already been erased.",
+		"Ces renseignements ont déjà été effacés."},
+	{CodeAlreadyVerified, at("/data/verifies"),
+		"This has already been verified.",
+		"Ce renseignement a déjà été vérifié."},
+	{CodeCircularProxy, at("/data/proxy"),
+		"This person is already represented by the other one, directly or through somebody else.",
+		"Cette personne est déjà représentée par l’autre, directement ou par l’entremise d’un tiers."},
+	{CodeNoCapacity, at("/person"),
+		"You may not do this for this person, or not at this time.",
+		"Vous ne pouvez pas faire cela pour cette personne, ou pas en ce moment."},
+	{CodeNotDead, at("/person"),
+		"No death is registered for this person.",
+		"Aucun décès n’est inscrit pour cette personne."},
+	{CodeNotYourChange, at("/data/corrects"),
+		"This person has told no such change.",
+		"Cette personne n’a pas déclaré ce changement."},
+	{CodeSamePerson, nil,
+		"Two different people are needed for this. This is one and the same person.",
+		"Il faut deux personnes différentes. Ici, il s’agit d’une seule et même personne."},
+	{CodeUnknownVersion, at("/version"),
+		"No such version of an agreement was proposed.",
+		"Aucune version semblable d’une entente n’a été proposée."},
+	{CodeAlreadyApproved, at("/version"),
+		"This version is approved already.",
+		"Cette version est déjà approuvée."},
+	{CodeOlderVersion, at("/version"),
+		"A newer version of this agreement was approved already. Propose this one under a higher number.",
+		"Une version plus récente de cette entente a déjà été approuvée. Proposez celle-ci sous un numéro plus élevé."},
+	{CodeAgreementEnded, at("/version"),
+		"This agreement has ended. It can come back under a higher version number.",
+		"Cette entente a pris fin. Elle peut revenir sous un numéro de version plus élevé."},
+	{CodeStreamKept, nil,
+		"This stream is open already, with another ministry or another number of lanes, and keeps them.",
+		"Ce flux est déjà ouvert, avec un autre ministère ou un autre nombre de voies, et les garde."},
+	{CodeEndDate, at("/date"),
+		"An agreement ends today, or on an earlier day on which it was in force. For a later end, propose a version whose validity ends then.",
+		"Une entente prend fin aujourd’hui, ou un jour passé où elle était en vigueur. Pour une fin à venir, proposez une version dont la validité se termine ce jour-là."},
 }
 
 func at(pointer string) *string { return &pointer }
