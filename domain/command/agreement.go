@@ -6,15 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
 	"github.com/tellonce/hub/schemas"
 )
 
-// Loaded says what became of one agreement of a load.
+// Loaded says what became of one agreement of a load or a proposal.
 type Loaded struct {
 	ID      string
 	Version int
@@ -27,101 +27,122 @@ var ErrOtherContent = errors.New("this version is on the log with other content;
 // LoadAgreements proposes agreements, all or none, and in a sandbox approves them at once (elsewhere another officer does). What is on the
 // log already, word for word, is left as it is.
 func (h *Handler) LoadAgreements(ctx context.Context, c Command, agreements []consent.Agreement) ([]Loaded, error) {
+	return h.propose(ctx, c, agreements, h.sandbox())
+}
+
+// ProposeAgreements proposes versions of agreements, all or none, by an officer or an operator. What is proposed already, word for word, is
+// left as it is. Errors: ErrForbidden, ErrOtherContent, and the rejections older-version, agreement-ended and stream-kept.
+func (h *Handler) ProposeAgreements(ctx context.Context, c Command, agreements ...consent.Agreement) ([]Loaded, error) {
+	return h.propose(ctx, c, agreements, false)
+}
+
+func (h *Handler) sandbox() bool { return h.journal.Genesis().Mode == journal.ModeSandbox }
+
+func (h *Handler) propose(ctx context.Context, c Command, agreements []consent.Agreement, approve bool) ([]Loaded, error) {
 	if c.Actor.Kind != journal.ActorOfficer && c.Actor.Kind != journal.ActorOperator {
 		return nil, ErrForbidden
 	}
-	for range maxAttempts {
-		law, err := h.journal.FreshLaw(ctx)
-		if err != nil {
-			return nil, err
-		}
-		on, err := h.documents(ctx)
-		if err != nil {
-			return nil, err
-		}
-		events, loaded, err := h.proposals(c, law, on, agreements)
-		if err != nil || len(events) == 0 {
-			return loaded, err
-		}
-		_, err = h.journal.Append(ctx, journal.Step{
-			Command: c.id(), Origin: journal.Origin{Issuer: c.Issuer, Actor: c.Actor.Kind}, Expect: []eventstore.Expect{law.Expect()}, Events: events,
-		})
-		if errors.Is(err, eventstore.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		_, err = h.journal.FreshLaw(ctx)
-		return loaded, err
-	}
-	return nil, ErrBusy
-}
-
-// proposals are the events that bring agreements onto the log: proposed, approved, and the first time its stream opened.
-func (h *Handler) proposals(c Command, law *journal.Law, on map[string][]byte, agreements []consent.Agreement) ([]journal.New, []Loaded, error) {
-	approve := h.journal.Genesis().Mode == journal.ModeSandbox
-	streams := maps.Clone(law.Streams) // with those that this load opens
-	var events []journal.New
 	var loaded []Loaded
-	for _, a := range agreements {
-		one := Loaded{ID: a.ID, Version: a.Version, State: "proposed"}
-		document := schemas.MarshalDocument(a)
-		if former, ok := on[versionKey(a.ID, a.Version)]; ok {
-			if !bytes.Equal(former, document) {
-				return nil, nil, fmt.Errorf("agreement %s version %d: %w", a.ID, a.Version, ErrOtherContent)
-			}
-			one.State = "unchanged"
-			loaded = append(loaded, one)
-			continue
-		}
-		on[versionKey(a.ID, a.Version)] = document
-		stream, open := streams[a.Stream]
-		if open && (stream.Ministry != a.Ministry || stream.Lanes != a.Lanes) {
-			return nil, nil, fmt.Errorf("agreement %s: its stream %s is open with ministry %s and %d lanes, and keeps them", a.ID, a.Stream, stream.Ministry, stream.Lanes)
-		}
-		events = append(events, agreementEvent(journal.AgreementProposed{Document: document, ID: a.ID, Version: a.Version}, eventstore.NoCause))
-		if approve {
-			one.State = "approved"
-			events = append(events, agreementEvent(journal.AgreementApproved{ID: a.ID, Version: a.Version}, eventstore.CauseBefore(1)))
-			if !open {
-				streams[a.Stream] = journal.StreamOpened{Lanes: a.Lanes, Ministry: a.Ministry, Stream: a.Stream}
-				events = append(events, journal.New{
-					Event: streams[a.Stream], Aggregate: journal.StreamAggregate(a.Stream), Cause: eventstore.CauseBefore(1),
-				})
+	err := h.onAgreements(ctx, c, func(on *agreementLog, _ journal.Day) (events []journal.New, err error) {
+		p := proposals{Handler: h, command: c, on: on, approve: approve, streams: maps.Clone(on.law.Streams), documents: map[string][]byte{}}
+		for _, a := range agreements {
+			if err := p.add(a); err != nil {
+				return nil, fmt.Errorf("agreement %s version %d: %w", a.ID, a.Version, err)
 			}
 		}
-		loaded = append(loaded, one)
-	}
-	return events, loaded, nil
-}
-
-func agreementEvent(event any, cause int64) journal.New {
-	return journal.New{Event: event, Aggregate: journal.AgreementsAggregate, Cause: cause}
-}
-
-// documents are all versions ever proposed, by id and version.
-func (h *Handler) documents(ctx context.Context) (map[string][]byte, error) {
-	entries, err := h.journal.ReadAggregate(ctx, journal.AgreementsAggregate, 1, 0)
+		loaded = p.loaded
+		return p.events, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	on := map[string][]byte{}
-	for _, e := range entries {
-		if p, ok := e.Event.(journal.AgreementProposed); ok {
-			on[versionKey(p.ID, p.Version)] = p.Document
+	return loaded, nil
+}
+
+// proposals are the events that bring agreements onto the log: proposed and, in a sandbox's load, approved and the first time its stream
+// opened.
+type proposals struct {
+	*Handler
+	command   Command
+	on        *agreementLog
+	approve   bool
+	streams   map[string]journal.StreamOpened // with those that this load opens
+	documents map[string][]byte               // of this load, by id and version
+	events    []journal.New
+	loaded    []Loaded
+}
+
+func (p *proposals) add(a consent.Agreement) error {
+	document := schemas.MarshalDocument(a)
+	by := p.by(p.command.Actor, a.ID, a.Version)
+	unchanged, err := p.known(a, document, by)
+	if err != nil {
+		return err
+	}
+	if unchanged {
+		p.loaded = append(p.loaded, Loaded{ID: a.ID, Version: a.Version, State: "unchanged"})
+		return nil
+	}
+	if rejection := keepsStream(p.streams, &a); rejection != nil {
+		return rejection
+	}
+	p.documents[versionKey(a.ID, a.Version)] = document
+	p.events = append(p.events, agreementEvent(journal.AgreementProposed{By: by, Document: document, ID: a.ID, Version: a.Version}, eventstore.NoCause))
+	one := Loaded{ID: a.ID, Version: a.Version, State: "proposed"}
+	if p.approve {
+		one.State = "approved"
+		p.events = append(p.events, agreementEvent(journal.AgreementApproved{ID: a.ID, Version: a.Version}, eventstore.CauseBefore(1)))
+		p.events = append(p.events, opens(p.streams, &a)...)
+	}
+	p.loaded = append(p.loaded, one)
+	return nil
+}
+
+// known says whether a version is on the log, or in this very list, word for word. A new version is higher than any that was ever
+// approved: under a former number there may be consents.
+func (p *proposals) known(a consent.Agreement, document []byte, by string) (bool, error) {
+	if former, ok := p.documents[versionKey(a.ID, a.Version)]; ok {
+		if !bytes.Equal(former, document) {
+			return false, ErrOtherContent
+		}
+		return true, nil
+	}
+	v := p.on.find(a.ID, a.Version)
+	switch {
+	case v != nil && !bytes.Equal(v.document, document):
+		return false, ErrOtherContent
+	case v != nil && v.State == consent.StateEnded:
+		return false, citizen.Reject(citizen.CodeAgreementEnded)
+	case v != nil: // a proposal of nobody's is proposed again by who can be told from the approver
+		return v.State != consent.StateProposed || v.proposedBy != "" || by == "", nil
+	}
+	for _, other := range p.on.of(a.ID) {
+		if !other.ApprovedAt.IsZero() && other.Agreement.Version > a.Version {
+			return false, citizen.Reject(citizen.CodeOlderVersion)
 		}
 	}
-	return on, nil
+	return false, nil
 }
 
 func versionKey(id string, version int) string { return fmt.Sprintf("%s@%d", id, version) }
 
-// Agreements are those approved and not ended, by id.
-func (h *Handler) Agreements(ctx context.Context) ([]consent.Agreement, error) {
-	law, err := h.journal.FreshLaw(ctx)
-	if err != nil {
-		return nil, err
+// keepsStream refuses an agreement that would change its stream, which keeps its ministry and its lanes for ever.
+func keepsStream(streams map[string]journal.StreamOpened, a *consent.Agreement) *citizen.Rejection {
+	switch stream, open := streams[a.Stream]; {
+	case open && stream.Ministry != a.Ministry:
+		return citizen.RejectAt(citizen.CodeStreamKept, "/ministry")
+	case open && stream.Lanes != a.Lanes:
+		return citizen.RejectAt(citizen.CodeStreamKept, "/lanes")
 	}
-	return slices.Clone(law.Book.Approved()), nil
+	return nil
+}
+
+// opens is the opening of an agreement's stream, the first time that one of its agreements is approved. It comes right after the approval.
+func opens(streams map[string]journal.StreamOpened, a *consent.Agreement) []journal.New {
+	if _, open := streams[a.Stream]; open {
+		return nil
+	}
+	opened := journal.StreamOpened{Lanes: a.Lanes, Ministry: a.Ministry, Stream: a.Stream}
+	streams[a.Stream] = opened
+	return []journal.New{{Event: opened, Aggregate: journal.StreamAggregate(a.Stream), Cause: eventstore.CauseBefore(1)}}
 }

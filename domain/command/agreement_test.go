@@ -71,7 +71,7 @@ func TestLoadingInASandboxApproves(t *testing.T) {
 		edit(&other)
 		before := b.head(t)
 		_, err = load(other)
-		require.ErrorContains(t, err, "keeps them", name)
+		require.ErrorContains(t, err, `stream-kept at "/`+name, name)
 		require.Equal(t, before, b.head(t))
 	}
 }

@@ -109,21 +109,26 @@ type Decision struct {
 	Conditions uint8
 }
 
-// AgreementProposed holds the whole document, canonical.
+// AgreementProposed holds the whole document, canonical. By, here and in the two below, is who did it: a keyed hash of an officer's name
+// with the agreement and its version (Digest), so that two officers can be told from one by the log alone and no name stands in the
+// open. Empty where nobody was named.
 type AgreementProposed struct {
+	By       string          `json:"by,omitempty"`
 	Document json.RawMessage `json:"document"`
 	ID       string          `json:"id"`
 	Version  int             `json:"version"`
 }
 
-// AgreementApproved puts a proposed version in force (within its validity).
+// AgreementApproved puts a proposed version in force (within its validity). Its By is none where a sandbox approved by itself.
 type AgreementApproved struct {
+	By      string `json:"by,omitempty"`
 	ID      string `json:"id"`
 	Version int    `json:"version"`
 }
 
 // AgreementEnded ends an agreement, whatever its version.
 type AgreementEnded struct {
+	By   string `json:"by,omitempty"`
 	Date string `json:"date"`
 	ID   string `json:"id"`
 }
