@@ -192,7 +192,7 @@ func (v *verifier) erasure(ctx context.Context, r *checked) error {
 	}
 	if e, ok := entries[0].Event.(journal.Erased); ok && r.leaf {
 		for _, class := range e.Classes {
-			v.erased[seal.KeyID{Subject: r.Aggregate.ID, Class: class}] = true
+			v.erased[seal.KeyID{Subject: r.Subject, Class: class}] = true
 		}
 	}
 	return nil
