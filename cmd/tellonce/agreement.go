@@ -19,7 +19,7 @@ import (
 )
 
 func (c *cli) agreementCommand() *cobra.Command {
-	return group("agreement", "Data-sharing agreements: load, list", c.agreementLoad(), c.agreementList())
+	return group("agreement", "Data-sharing agreements: load, list", c.agreementLoad(), c.agreementList(), c.agreementDryRun())
 }
 
 func (c *cli) agreementLoad() *cobra.Command {

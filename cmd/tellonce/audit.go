@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) auditCommand() *cobra.Command {
-	return group("audit", "Why, and who may know: decisions, consents", c.auditDecisions(), c.auditConsents())
+	return group("audit", "Why, who may know, and proof: decisions, consents, rederive, verify", c.auditDecisions(), c.auditConsents(), c.auditRederive(), c.auditVerify())
 }
 
 func (c *cli) auditDecisions() *cobra.Command {

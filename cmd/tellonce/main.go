@@ -14,9 +14,10 @@ import (
 
 // The exit codes of every command.
 const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
+	exitOK           = 0
+	exitFailure      = 1
+	exitUsage        = 2
+	exitVerification = 3
 )
 
 func main() {
@@ -37,6 +38,10 @@ func run(ctx context.Context, args []string, io streams) int {
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	var verification verificationError
+	if errors.As(err, &verification) {
+		return exitVerification
 	}
 	return exitFailure
 }

@@ -47,6 +47,31 @@ const (
 	FoundDestroyed = "destroyed" // the key is destroyed without an erasure event
 )
 
+// Sentence says what is wrong, for people.
+func (f Finding) Sentence() string {
+	switch f.What {
+	case FoundIdentity:
+		return "the store belongs to another log or generation than genesis says"
+	case FoundMissing:
+		return "records are missing from here on"
+	case FoundLeaf:
+		return "the record's fields are not those that its leaf was made of"
+	case FoundPayload:
+		return "the payload does not open, or is not what the record commits to"
+	case FoundNoKey:
+		return "the key store has never heard of the payload's key"
+	case FoundVersion:
+		return "the version is not the next of its aggregate"
+	case FoundTime:
+		return "it is recorded before the record before it"
+	case FoundCause:
+		return "it is caused by something later"
+	case FoundDestroyed:
+		return "the payload's key is destroyed, and no erasure event says so"
+	}
+	return f.What
+}
+
 // Verify checks every record of the log against itself: leaf, order, versions, payload, and that what can't be read was erased by an event.
 // It finds what was edited by someone who could write to the store. Someone who also makes new leaves, or cuts off the log's end, is found
 // by a checkpoint that others hold. progress, if not nil, is told how far of how much.
