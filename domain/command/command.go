@@ -65,11 +65,9 @@ type judgeMany func(law *journal.Law, states []*journal.State, day journal.Day) 
 // citizen or to a change of the agreements.
 const maxAttempts = 50
 
-// do judges and appends one command about one citizen.
+// do judges and appends one command about one citizen, asked by them or by a proxy.
 func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (Result, error) {
-	return h.doMany(ctx, c, []citizen.ID{id}, func(law *journal.Law, states []*journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		return ask(law, states[0], day)
-	})
+	return h.doMany(ctx, c, c.people(id), c.asked(ask))
 }
 
 // doMany judges and appends one command about several citizens: all of it, or nothing. The append expects every one of them as it was
@@ -133,7 +131,7 @@ func (h *Handler) load(ctx context.Context, ids []citizen.ID, fresh bool) (*jour
 // refuse answers a rejected command, unless the log knows it: what was accepted once is answered the same for ever.
 func (h *Handler) refuse(ctx context.Context, c Command, rejection *citizen.Rejection) (Result, error) {
 	if c.ID == "" {
-		return Result{}, rejection
+		return Result{}, refusal(rejection)
 	}
 	known, err := h.journal.Find(ctx, c.id())
 	switch {
@@ -144,7 +142,15 @@ func (h *Handler) refuse(ctx context.Context, c Command, rejection *citizen.Reje
 	case known[0].Found:
 		return h.repeated(ctx, known[0].Result)
 	}
-	return Result{}, rejection
+	return Result{}, refusal(rejection)
+}
+
+// refusal is a rejection as the caller gets it: a stranger learns nothing.
+func refusal(rejection *citizen.Rejection) error {
+	if rejection == stranger {
+		return ErrForbidden
+	}
+	return rejection
 }
 
 // repeated is a command's first result again.
@@ -218,5 +224,13 @@ func mayTellNow(state *journal.State, eventType, effective string, day journal.D
 	if effective == "" {
 		effective = today
 	}
-	return citizen.Decide(&state.Profile, citizen.Change{Type: eventType, Effective: effective}, today)
+	return decide(state, citizen.Change{Type: eventType, Effective: effective}, today)
+}
+
+// decide asks the citizen's rules. Under an id that is not served any more there is nobody.
+func decide(state *journal.State, change citizen.Change, today string) *citizen.Rejection {
+	if state.Gone != nil {
+		return citizen.Reject(citizen.CodeUnknownPerson)
+	}
+	return citizen.Decide(&state.Profile, change, today)
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
@@ -16,7 +14,7 @@ import (
 
 // Grant appends a citizen's consent to an agreement; a later grant replaces a former one.
 func (h *Handler) Grant(ctx context.Context, c Command, id citizen.ID, choice Choice) (Result, error) {
-	if !mayAnswerFor(c.Actor, id) {
+	if !mayAnswerFor(c.Actor) {
 		return Result{}, ErrForbidden
 	}
 	return h.do(ctx, c, id, judgeGrant(c, choice, ""))
@@ -24,21 +22,10 @@ func (h *Handler) Grant(ctx context.Context, c Command, id citizen.ID, choice Ch
 
 // Withdraw ends a citizen's consent to an agreement. One can always withdraw what is granted.
 func (h *Handler) Withdraw(ctx context.Context, c Command, id citizen.ID, agreement string) (Result, error) {
-	if !mayAnswerFor(c.Actor, id) {
+	if !mayAnswerFor(c.Actor) {
 		return Result{}, ErrForbidden
 	}
 	return h.do(ctx, c, id, judgeWithdrawal(c, agreement, ""))
-}
-
-// mayAnswerFor: a citizen for themself; a clerk, the registrar or a source on a citizen's behalf.
-func mayAnswerFor(actor journal.Actor, id citizen.ID) bool {
-	switch actor.Kind {
-	case journal.ActorClerk, journal.ActorRegistrar, journal.ActorSource:
-		return true
-	case journal.ActorResident:
-		return actor.Citizen == uuid.UUID(id)
-	}
-	return false
 }
 
 func judgeGrant(c Command, choice Choice, effective string) judge {
@@ -46,7 +33,7 @@ func judgeGrant(c Command, choice Choice, effective string) judge {
 		if rejection := mayTellNow(state, journal.TypeConsentGranted, effective, day); rejection != nil {
 			return verdict{}, rejection
 		}
-		event, rejection := grant(law, state, choice, "/data")
+		event, rejection := grant(law, c, state, choice, "/data")
 		if rejection != nil {
 			return verdict{}, rejection
 		}
@@ -68,18 +55,18 @@ func judgeWithdrawal(c Command, agreement, effective string) judge {
 }
 
 // judgeChoice is one consent of a change's form. A form names an agreement once.
-func judgeChoice(law *journal.Law, state *journal.State, before []Choice, choice Choice, pointer string) (any, *citizen.Rejection) {
+func judgeChoice(law *journal.Law, c Command, state *journal.State, before []Choice, choice Choice, pointer string) (any, *citizen.Rejection) {
 	if slices.ContainsFunc(before, func(b Choice) bool { return b.Agreement == choice.Agreement }) {
 		return nil, citizen.RejectAt(citizen.CodeSchema, pointer+"/agreement")
 	}
 	if choice.Withdraw {
 		return withdrawal(state, choice.Agreement, pointer)
 	}
-	return grant(law, state, choice, pointer)
+	return grant(law, c, state, choice, pointer)
 }
 
 // grant is a consent as it goes on the log. Its fields are nil (all that the agreement shares) or at least one.
-func grant(law *journal.Law, state *journal.State, choice Choice, pointer string) (any, *citizen.Rejection) {
+func grant(law *journal.Law, c Command, state *journal.State, choice Choice, pointer string) (any, *citizen.Rejection) {
 	agreement, ok := law.Book.Find(choice.Agreement)
 	if !ok {
 		return nil, citizen.RejectAt(citizen.CodeUnknownAgreement, pointer+"/agreement")
@@ -95,9 +82,10 @@ func grant(law *journal.Law, state *journal.State, choice Choice, pointer string
 			return nil, citizen.RejectAt(citizen.CodeUnknownField, fmt.Sprintf("%s/fields/%d", pointer, i))
 		}
 	}
+	grantor, capacity := c.grantor(state)
 	return journal.ConsentGranted{
 		Agreement: agreement.ID, Version: agreement.Version, Fields: choice.Fields, NoticeHash: noticeHash(agreement, choice.Language),
-		Language: choice.Language, Grantor: state.ID.String(), Capacity: "self",
+		Language: choice.Language, Grantor: grantor.String(), Capacity: capacity,
 	}, nil
 }
 

@@ -16,7 +16,7 @@ type Linking struct {
 
 // Link says that a citizen is a ministry's client. Linking again ends the former link.
 func (h *Handler) Link(ctx context.Context, c Command, id citizen.ID, l Linking) (Result, error) {
-	if !mayAnswerFor(c.Actor, id) {
+	if !mayAnswerFor(c.Actor) {
 		return Result{}, ErrForbidden
 	}
 	return h.do(ctx, c, id, judgeLink(c, l, ""))
@@ -24,7 +24,7 @@ func (h *Handler) Link(ctx context.Context, c Command, id citizen.ID, l Linking)
 
 // Unlink ends a link.
 func (h *Handler) Unlink(ctx context.Context, c Command, id citizen.ID, ministry string) (Result, error) {
-	if !mayAnswerFor(c.Actor, id) {
+	if !mayAnswerFor(c.Actor) {
 		return Result{}, ErrForbidden
 	}
 	return h.do(ctx, c, id, judgeUnlink(c, ministry, ""))

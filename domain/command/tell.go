@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -46,7 +44,7 @@ func (*StalePreview) Error() string { return "command: the rules have changed si
 // Tell is step 2 of a change's life. It appends one change: [grants or withdrawals of the form, the change, decided], in one step. Errors: *citizen.Rejection,
 // *StalePreview, ErrForbidden, ErrBusy, and the store's.
 func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
-	if !mayTell(c.Actor, id, change.Type) {
+	if !mayTell(c.Actor, change.Type) {
 		return Result{}, ErrForbidden
 	}
 	var stale *StalePreview
@@ -70,17 +68,21 @@ func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Cha
 
 // Preview says who would be told of a change, by the same path as Tell, the last step apart.
 func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.ID, change Change) (Preview, error) {
-	if !mayTell(actor, id, change.Type) {
+	if !mayTell(actor, change.Type) {
 		return Preview{}, ErrForbidden
 	}
-	law, states, err := h.load(ctx, []citizen.ID{id}, true)
+	c := Command{Actor: actor}
+	law, states, err := h.load(ctx, c.people(id), true)
 	if err != nil {
 		return Preview{}, err
 	}
 	day := h.journal.DayOf(h.journal.Now(journal.Timing{Told: true}))
-	v, rejection := h.judgeTell(Command{Actor: actor}, change, law, states[0], day)
+	ask := func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		return h.judgeTell(c, change, law, state, day)
+	}
+	v, rejection := c.asked(ask)(law, states, day)
 	if rejection != nil {
-		return Preview{}, rejection
+		return Preview{}, refusal(rejection)
 	}
 	return h.preview(id, change, v), nil
 }
@@ -94,31 +96,17 @@ func (h *Handler) preview(id citizen.ID, change Change, v verdict) Preview {
 	return Preview{Digest: hex.EncodeToString(sum[:16]), Decisions: v.decisions}
 }
 
-// mayTell: a resident about themself, clerks and the registrar about anyone, an import source likewise. Registrations and deaths need
-// the registrar's authority; a registration also a clerk's.
-func mayTell(actor journal.Actor, id citizen.ID, eventType string) bool {
-	switch actor.Kind {
-	case journal.ActorRegistrar, journal.ActorSource:
-		return true
-	case journal.ActorClerk:
-		return eventType != citizen.DeathRegistered
-	case journal.ActorResident:
-		return actor.Citizen == uuid.UUID(id) && eventType != citizen.DeathRegistered && eventType != citizen.PersonRegistered
-	}
-	return false
-}
-
 // judgeTell is what a change comes to, by the rules and by the law.
 func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 	fact := h.journal.Change(change.Type, change.Effective, change.Data, c.Actor.Kind)
 	// Step 4 of a change's life: what a schema can't say.
-	if rejection := citizen.Decide(&state.Profile, fact, day.Date.String()); rejection != nil {
+	if rejection := decide(state, fact, day.Date.String()); rejection != nil {
 		return verdict{}, rejection
 	}
 	v := verdict{byLaw: true}
 	meta := c.meta(change.Effective)
 	for i, choice := range change.Consents {
-		event, rejection := judgeChoice(law, state, change.Consents[:i], choice, fmt.Sprintf("/consents/%d", i))
+		event, rejection := judgeChoice(law, c, state, change.Consents[:i], choice, fmt.Sprintf("/consents/%d", i))
 		if rejection != nil {
 			return verdict{}, rejection
 		}
