@@ -72,7 +72,7 @@ func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	out := &meOutput{Body: profile{Facts: make([]factLine, 0, len(p.Facts)), Links: make([]linkLine, len(links))}}
 	for _, f := range p.Facts {
 		out.Body.Facts = append(out.Body.Facts, factLine{
-			Type: f.Type, Key: f.Key, Effective: f.Effective, Data: f.Data, Assurance: f.Assurance, Position: f.Position, RecordedAt: f.RecordedAt,
+			Type: f.Type, Key: f.Key, Effective: f.Effective, Data: f.Data, Assurance: f.Assurance(), Position: f.Position, RecordedAt: f.RecordedAt,
 		})
 	}
 	slices.SortFunc(out.Body.Facts, func(a, b factLine) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key)) })
@@ -234,7 +234,7 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	}
 	out := &receiptOutput{Body: receiptBody{
 		Receipt: t.Receipt, Position: t.Position, RecordedAt: t.RecordedAt, Type: t.Change.Type, Effective: t.Change.Effective, Data: t.Change.Data,
-		Assurance: t.Assurance, Decisions: make([]OutcomeLine, len(t.Outcomes)),
+		Assurance: t.Change.Assurance(), Decisions: make([]OutcomeLine, len(t.Outcomes)),
 	}}
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]

@@ -11,6 +11,7 @@ import (
 // The event types that the rules name. All other types are only shapes.
 const (
 	PersonRegistered = "person-registered"
+	DeathReported    = "death-reported"
 	DeathRegistered  = "death-registered"
 	ConsentGranted   = "consent-granted"
 	ConsentWithdrawn = "consent-withdrawn"
@@ -61,10 +62,17 @@ func (c *Change) text(member string) string {
 	return text
 }
 
+// Assurance says whose word a change is: verified, if a registrar's authority stands behind it, else asserted.
+func (c *Change) Assurance() string {
+	if c.Verified {
+		return "verified"
+	}
+	return "asserted"
+}
+
 // Fact is a change that is on the log.
 type Fact struct {
 	Change
 	Position   int64
 	RecordedAt time.Time
-	Assurance  string // asserted, verified
 }

@@ -2,7 +2,6 @@ package citizen
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -44,64 +43,4 @@ func TestParseID(t *testing.T) {
 			require.NotContains(t, err.Error(), text)
 		}
 	}
-}
-
-func fact(position int64, eventType, key, street string) Fact {
-	return Fact{
-		Change:   Change{Type: eventType, Key: key, Effective: "2026-03-01", Data: map[string]any{"street": street}},
-		Position: position, RecordedAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Assurance: "asserted",
-	}
-}
-
-func TestFoldKeepsTheLatestOfEachKey(t *testing.T) {
-	t.Parallel()
-	facts := []Fact{
-		fact(3, PersonRegistered, "", ""), fact(5, "address-changed", "home", "1 Main St"), fact(7, "address-changed", "mailing", "PO Box 2"),
-		fact(8, "address-changed", "home", "3 Main St"), fact(9, "name-changed", "", ""),
-	}
-	p := Fold(facts...)
-	require.Equal(t, &Profile{Registered: true, Facts: map[Key]Fact{
-		{PersonRegistered, ""}: facts[0], {"address-changed", "mailing"}: facts[2], {"address-changed", "home"}: facts[3], {"name-changed", ""}: facts[4],
-	}}, p)
-	home, found := p.Latest("address-changed", "home")
-	require.True(t, found)
-	require.Equal(t, facts[3], home)
-	_, found = p.Latest("address-changed", "")
-	require.False(t, found)
-	_, found = (&Profile{}).Latest("address-changed", "home")
-	require.False(t, found)
-	require.Equal(t, &Profile{}, Fold())
-
-	p.Apply(fact(12, DeathRegistered, "", ""))
-	require.True(t, p.Registered)
-	require.True(t, p.Deceased)
-}
-
-// TestFoldInStepsIsFoldAtOnce: whatever was folded before, the next fact is all that counts.
-func TestFoldInStepsIsFoldAtOnce(t *testing.T) {
-	t.Parallel()
-	facts := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Fact {
-		return fact(
-			rapid.Int64().Draw(t, "position"), rapid.SampledFrom([]string{PersonRegistered, DeathRegistered, "address-changed"}).Draw(t, "type"),
-			rapid.SampledFrom([]string{"", "home"}).Draw(t, "key"), rapid.String().Draw(t, "street"),
-		)
-	}))
-	rapid.Check(t, func(t *rapid.T) {
-		all := facts.Draw(t, "facts")
-		cut := rapid.IntRange(0, len(all)).Draw(t, "cut")
-		p := Fold(all[:cut]...)
-		for _, f := range all[cut:] {
-			p.Apply(f)
-		}
-		require.Equal(t, Fold(all...), p)
-		for key, held := range p.Facts {
-			last := Fact{}
-			for _, f := range all {
-				if f.Type == key.Type && f.Key == key.Key {
-					last = f
-				}
-			}
-			require.Equal(t, last, held)
-		}
-	})
 }

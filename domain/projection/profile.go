@@ -28,36 +28,29 @@ func New(j *journal.Journal) *Projection {
 	return &Projection{journal: j, trail: journal.NewTrail(j)}
 }
 
-// Profile is what the hub holds on a citizen: the latest fact of each kind. It is a fold on demand, so people see at once what they told.
+// Profile is what the hub holds on a citizen: what holds today, and what is announced. It is a fold on demand, so people see at once what
+// they told.
 func (p *Projection) Profile(ctx context.Context, id citizen.ID) (*citizen.Profile, error) {
-	entries, err := p.entries(ctx, id)
+	history, _, err := p.history(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	profile := &citizen.Profile{}
-	for _, e := range entries {
-		if change, ok := e.Event.(citizen.Change); ok {
-			profile.Apply(citizen.Fact{Change: change, Position: e.Position, RecordedAt: e.RecordedAt, Assurance: p.assurance(&e)})
-		}
-	}
-	return profile, nil
+	return history.Profile(p.journal.DayOf(p.journal.Now(journal.Timing{Told: true})).Date.String()), nil
 }
 
 // entries are the citizen's own records; ErrNotFound for someone nobody registered.
 func (p *Projection) entries(ctx context.Context, id citizen.ID) ([]journal.Entry, error) {
-	entries, err := p.journal.ReadAggregate(ctx, journal.CitizenAggregate(id), 1, 0)
-	if err == nil && len(entries) == 0 {
-		err = ErrNotFound
-	}
+	_, entries, err := p.history(ctx, id)
 	return entries, err
 }
 
-func (p *Projection) assurance(e *journal.Entry) string {
-	row, ok := p.journal.Registry().Row(e.Type)
-	if ok && row.Verified && journal.ActorKind(e.ActorKind) == journal.ActorRegistrar {
-		return "verified"
+// history is what was told about the citizen, with their own records; ErrNotFound for someone nobody registered.
+func (p *Projection) history(ctx context.Context, id citizen.ID) (*citizen.History, []journal.Entry, error) {
+	history, entries, err := p.journal.History(ctx, id)
+	if err == nil && len(entries) == 0 {
+		err = ErrNotFound
 	}
-	return "asserted"
+	return history, entries, err
 }
 
 // Told is one change that a citizen told, and what came of it.
@@ -66,7 +59,6 @@ type Told struct {
 	Position   int64
 	RecordedAt time.Time
 	Change     citizen.Change
-	Assurance  string
 	Outcomes   []Outcome // one for each agreement whose shares name the type, by agreement id
 }
 
@@ -100,7 +92,7 @@ func (p *Projection) Changes(ctx context.Context, id citizen.ID) ([]Told, error)
 		switch event := e.Event.(type) {
 		case citizen.Change:
 			index[e.Position] = len(out)
-			out = append(out, Told{Receipt: journal.Receipt(e.ID), Position: e.Position, RecordedAt: e.RecordedAt, Change: event, Assurance: p.assurance(e)})
+			out = append(out, Told{Receipt: journal.Receipt(e.ID), Position: e.Position, RecordedAt: e.RecordedAt, Change: event})
 		case journal.Decided:
 			if at, ok := index[e.Cause]; ok {
 				out[at].Outcomes = p.outcomes(law, out[at].Change.Type, e.Cause, event, given)

@@ -104,7 +104,7 @@ func TestProfileIsTheLatestFactOfEachKind(t *testing.T) {
 	require.True(t, p.Registered)
 	streets, assured := map[int64]any{}, map[string]string{}
 	for _, f := range p.Facts {
-		assured[f.Change.Type] = f.Assurance
+		assured[f.Change.Type] = f.Assurance()
 		if f.Change.Type == "address-changed" {
 			streets[f.Position] = f.Change.Data["street"]
 		}
@@ -143,7 +143,7 @@ func TestChangesSayWhatCameOfThem(t *testing.T) {
 	require.Equal(t, last.Position, changes[0].Position, "newest first")
 	require.Equal(t, last.Receipt, changes[0].Receipt)
 	require.Equal(t, "person-registered", changes[5].Change.Type)
-	require.Equal(t, "verified", changes[5].Assurance)
+	require.Equal(t, "verified", changes[5].Change.Assurance())
 	require.Nil(t, find(changes[0], "moh-health-card").Given, "not disclosed yet")
 	var statuses []journal.Status
 	for i, told := range changes[1:5] {
