@@ -24,6 +24,8 @@ const (
 	CodeAlreadyErased    = "already-erased"
 	CodeAlreadyVerified  = "already-verified"
 	CodeCircularProxy    = "circular-proxy"
+	CodeLegalHold        = "legal-hold"
+	CodeNoSuchHold       = "no-such-hold"
 	CodeNoCapacity       = "no-capacity" // a proxy, but not for this, or not now
 	CodeNotDead          = "not-dead"
 	CodeNotYourChange    = "not-your-change"
@@ -100,6 +102,12 @@ var reasons = []reason{
 	{CodeAlreadyErased, nil,
 		"This has already been erased.",
 		"Ces renseignements ont déjà été effacés."},
+	{CodeLegalHold, nil,
+		"An authority has ordered that this be kept. It can be erased once that order ends.",
+		"Une autorité a ordonné de conserver ces renseignements. Ils pourront être effacés quand cet ordre prendra fin."},
+	{CodeNoSuchHold, at("/data/authority"),
+		"This authority has no hold on this person’s information.",
+		"Cette autorité n’a pas ordonné de conserver les renseignements de cette personne."},
 	{CodeAlreadyVerified, at("/data/verifies"),
 		"This has already been verified.",
 		"Ce renseignement a déjà été vérifié."},

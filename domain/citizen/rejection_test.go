@@ -15,7 +15,7 @@ func TestEveryCodeHasItsPointer(t *testing.T) {
 		"person-exists": "/person", "person-deceased": "-", "effective-too-far": "/effective", "postal-code-province": "/data/postal_code",
 		"unknown-agreement": "/data/agreement", "not-by-consent": "/data/agreement", "unknown-field": "-", "no-such-grant": "/data/agreement",
 		"unknown-ministry": "/data/ministry", "not-linked": "/data/ministry", "stale-preview": "-",
-		"already-corrected": "/data/corrects", "already-erased": "-", "already-verified": "/data/verifies", "circular-proxy": "/data/proxy",
+		"already-corrected": "/data/corrects", "already-erased": "-", "legal-hold": "-", "no-such-hold": "/data/authority", "already-verified": "/data/verifies", "circular-proxy": "/data/proxy",
 		"no-capacity": "/person", "not-dead": "/person", "not-your-change": "/data/corrects", "same-person": "-",
 		"unknown-version": "/version", "already-approved": "/version", "older-version": "/version", "agreement-ended": "/version",
 		"stream-kept": "-", "end-date": "/date",

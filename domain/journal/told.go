@@ -75,3 +75,6 @@ func Corrects(event any) int64 {
 	}
 	return 0
 }
+
+// EncodeData is an event's content as canonical JSON (RFC 8785), without the Meta around it: for the person whom it is about.
+func EncodeData(event any) ([]byte, error) { return encodeData(event) }
