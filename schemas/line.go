@@ -46,8 +46,8 @@ func (r *Registry) ParseLine(line []byte) (*Line, *Problem) {
 		return parsed, problem
 	}
 	data := object[memberData].(map[string]any) // readEnvelope has checked it
-	normalised, changed := known.normalize(data)
-	if problems := known.judge(normalised); problems != nil {
+	normalised, changed, problems := r.judge(known, data)
+	if problems != nil {
 		parsed.Content, _ = Canonical(object)
 		pointer := "/" + memberData + *problems[0].Pointer
 		problems[0].Pointer = &pointer

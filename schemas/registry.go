@@ -152,8 +152,8 @@ func (r *Registry) Validate(eventType string, data map[string]any) (normalised m
 	if data == nil {
 		data = map[string]any{}
 	}
-	normalised, _ = s.normalize(data)
-	if problems := s.judge(normalised); problems != nil {
+	normalised, _, problems = r.judge(s, data)
+	if problems != nil {
 		return nil, nil, problems
 	}
 	canonical, err := Canonical(normalised)
