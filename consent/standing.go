@@ -18,6 +18,7 @@ type Standing struct {
 
 // Restriction protects a citizen through a day; zero Until: until it is lifted.
 type Restriction struct {
+	Kind    string // why, for whoever sets another one through it; no rule looks at it
 	Through string // by whom a child is covered; empty if the citizen is protected themself. Tells restrictions apart
 	Until   Date
 }

@@ -11,6 +11,8 @@ import (
 // The event types that the rules name. All other types are only shapes.
 const (
 	PersonRegistered = "person-registered"
+	BirthRegistered  = "birth-registered"
+	LanguageChanged  = "language-changed"
 	DeathReported    = "death-reported"
 	DeathRegistered  = "death-registered"
 	ConsentGranted   = "consent-granted"

@@ -20,7 +20,8 @@ type State struct {
 	Standing consent.Standing
 	// Corrected are the positions of what was told and holds no more, each with that of the correction or cancellation.
 	Corrected map[int64]int64
-	Death     int64 // position of the death-registered that holds; 0 for none
+	Death     int64  // position of the death-registered that holds; 0 for none
+	Language  string // en or fr, as told last; empty where it was never told, or was erased
 	Proxies   []Proxy
 	Holds     []LegalHoldSet
 	// Gone is set once the citizen is not served under this id any more, by the event that said so; nil while they are.
@@ -86,6 +87,9 @@ func (s *State) Apply(position int64, event any) {
 		case citizen.PersonRegistered:
 			s.Profile.Registered = true
 			s.Standing.Registered(birthDate(e.Data))
+			s.speaks(e.Data)
+		case citizen.LanguageChanged:
+			s.speaks(e.Data)
 		case citizen.DeathRegistered:
 			s.Profile.Deceased, s.Death = true, position
 			s.Standing.Died()
@@ -111,6 +115,9 @@ func (s *State) applyLaw(position int64, event any) {
 		if e.Type == citizen.PersonRegistered {
 			s.Standing.Registered(birthDate(e.Data))
 		}
+		if e.Type == citizen.LanguageChanged {
+			s.speaks(e.Data)
+		}
 	case ChangeCancelled:
 		s.correct(e.Corrects, position)
 	case DeathCorrected:
@@ -122,7 +129,7 @@ func (s *State) applyLaw(position int64, event any) {
 	case ProxyEnded:
 		s.Proxies = slices.DeleteFunc(slices.Clone(s.Proxies), func(p Proxy) bool { return p.ID.String() == e.Proxy })
 	case RestrictionSet:
-		s.Standing.Protected(consent.Restriction{Through: e.Through, Until: dateOf(e.Until)})
+		s.Standing.Protected(consent.Restriction{Kind: e.Kind, Through: e.Through, Until: dateOf(e.Until)})
 		for i := range s.Proxies {
 			s.Proxies[i].Kept = slices.Contains(e.Keeps, s.Proxies[i].ID.String())
 		}
@@ -163,6 +170,12 @@ func (s *State) proxy(position int64, e ProxyGranted) {
 	s.Proxies = append(s.Proxies, Proxy{ID: id, Kind: e.Kind, Scope: e.Scope, Until: dateOf(e.Until), Position: position})
 }
 
+func (s *State) speaks(data map[string]any) {
+	if language, ok := data["language"].(string); ok {
+		s.Language = language
+	}
+}
+
 func birthDate(data map[string]any) consent.Date {
 	born, _ := data["birth_date"].(string)
 	return dateOf(born)
@@ -180,7 +193,7 @@ func dateOf(text string) consent.Date {
 // shapesState says whether a type's content must be opened to fold a State; of all others the version alone counts.
 func shapesState(eventType string) bool {
 	switch eventType {
-	case citizen.PersonRegistered, TypeConsentGranted, TypeConsentWithdrawn, TypeMinistryLinked, TypeMinistryUnlinked,
+	case citizen.PersonRegistered, citizen.LanguageChanged, TypeConsentGranted, TypeConsentWithdrawn, TypeMinistryLinked, TypeMinistryUnlinked,
 		TypeChangeCorrected, TypeChangeCancelled, TypeDeathCorrected, TypeProxyGranted, TypeProxyEnded, TypeRestrictionSet, TypeRestrictionLift,
 		TypeLegalHoldSet, TypeLegalHoldLifted, TypeCitizensMerged, TypeErased:
 		return true
