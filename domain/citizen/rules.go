@@ -9,13 +9,14 @@ import (
 const maxAhead = 365
 
 // Decide says whether a citizen may tell a change on a day (the civil date recorded, ISO 8601): nil, or the first rule that refuses it,
-// in the order of the table of reasons. The change is valid by its schema. A nil profile is one of whom nothing was told. What an
-// agreement must allow (grants, links) is not decided here.
+// in the order of the table of reasons. The change is valid by its schema; one that corrects another is the fact as it should have been
+// told, and a pointer into its data is into the data of the correction. A nil profile is one of whom nothing was told. What an agreement
+// must allow (grants, links), and whether what is corrected stands, is not decided here.
 func Decide(p *Profile, c Change, today string) *Rejection {
 	if p == nil {
 		p = &Profile{}
 	}
-	for _, rule := range rulesFor(c.Type) {
+	for _, rule := range rulesFor(&c) {
 		if rejection := rule(p, &c, today); rejection != nil {
 			return rejection
 		}
@@ -29,18 +30,26 @@ var (
 	allRules = []rule{personKnown, personAlive, effectiveNear, postalCodeInProvince}
 	// One can always withdraw: also after a death, and whatever the effective date says.
 	withdrawalRules = []rule{personKnown}
+	// What was told can be put right also after a death.
+	correctionRules = []rule{personKnown, effectiveNear, postalCodeInProvince}
+	livingRules     = []rule{personKnown, personDead, effectiveNear}
 )
 
-func rulesFor(eventType string) []rule {
-	if eventType == ConsentWithdrawn {
+func rulesFor(c *Change) []rule {
+	switch {
+	case c.Type == ConsentWithdrawn:
 		return withdrawalRules
+	case c.Type == DeathCorrected:
+		return livingRules
+	case c.Corrects != 0, c.Type == ChangeCancelled, c.Type == ChangeVerified:
+		return correctionRules
 	}
 	return allRules
 }
 
 // personKnown: registered once and only once, and before anything else is told.
 func personKnown(p *Profile, c *Change, _ string) *Rejection {
-	registering := c.Type == PersonRegistered
+	registering := c.Type == PersonRegistered && c.Corrects == 0
 	if registering && p.Registered {
 		return Reject(CodePersonExists)
 	}
@@ -54,6 +63,14 @@ func personKnown(p *Profile, c *Change, _ string) *Rejection {
 func personAlive(p *Profile, _ *Change, _ string) *Rejection {
 	if p.Deceased {
 		return Reject(CodePersonDeceased)
+	}
+	return nil
+}
+
+// personDead: a death is taken back only where one is registered.
+func personDead(p *Profile, _ *Change, _ string) *Rejection {
+	if !p.Deceased {
+		return Reject(CodeNotDead)
 	}
 	return nil
 }
@@ -83,8 +100,11 @@ func postalCodeInProvince(_ *Profile, c *Change, _ string) *Rejection {
 	if c.text("country") != "CA" || code == "" || province == "" {
 		return nil
 	}
-	if !strings.Contains(firstLetters[province], code[:1]) {
-		return Reject(CodePostalCodeProvince)
+	if strings.Contains(firstLetters[province], code[:1]) {
+		return nil
 	}
-	return nil
+	if c.Corrects != 0 {
+		return RejectAt(CodePostalCodeProvince, "/data/data/postal_code")
+	}
+	return Reject(CodePostalCodeProvince)
 }

@@ -79,6 +79,19 @@ func TestDecide(t *testing.T) {
 		"a withdrawal of nobody":     {&Profile{}, Change{Type: ConsentWithdrawn, Effective: today}, CodeUnknownPerson},
 		"a withdrawal of the dead":   {&dead, Change{Type: ConsentWithdrawn, Effective: today}, ""},
 		"a withdrawal too far":       {&known, Change{Type: ConsentWithdrawn, Effective: at365(366)}, ""},
+		"a registration put right":   {&known, Change{Type: PersonRegistered, Corrects: 3, Effective: today}, ""},
+		"put right for nobody":       {nil, Change{Type: PersonRegistered, Corrects: 3, Effective: today}, CodeUnknownPerson},
+		"put right for the dead":     {&dead, Change{Type: "name-changed", Corrects: 3, Effective: today}, ""},
+		"a death put right":          {&dead, Change{Type: DeathRegistered, Corrects: 3, Effective: today}, ""},
+		"put right too far":          {&known, Change{Type: "name-changed", Corrects: 3, Effective: at365(366)}, CodeEffectiveTooFar},
+		"cancelled":                  {&dead, Change{Type: ChangeCancelled, Effective: today}, ""},
+		"cancelled for nobody":       {nil, Change{Type: ChangeCancelled, Effective: today}, CodeUnknownPerson},
+		"verified":                   {&dead, Change{Type: ChangeVerified, Effective: today}, ""},
+		"verified too far":           {&known, Change{Type: ChangeVerified, Effective: at365(366)}, CodeEffectiveTooFar},
+		"alive after all":            {&dead, Change{Type: DeathCorrected, Effective: today}, ""},
+		"alive all the time":         {&known, Change{Type: DeathCorrected, Effective: today}, CodeNotDead},
+		"alive, but nobody":          {nil, Change{Type: DeathCorrected, Effective: today}, CodeUnknownPerson},
+		"a report of the dead":       {&dead, Change{Type: DeathReported, Effective: today}, CodePersonDeceased},
 		"long ago":                   {&known, Change{Type: "name-changed", Effective: "0001-01-01"}, ""},
 		"365 days ahead":             {&known, Change{Type: "name-changed", Effective: "2027-03-01"}, ""},
 		"366 days ahead":             {&known, Change{Type: "name-changed", Effective: "2027-03-02"}, CodeEffectiveTooFar},
@@ -135,6 +148,9 @@ func TestPostalCodeNeedsBoth(t *testing.T) {
 	require.Nil(t, Decide(p, move("", "H2X 1Y4", "CA"), today))
 	require.Nil(t, Decide(p, move("ON", "", "CA"), today))
 	require.Nil(t, Decide(p, move("ON", "H2X 1Y4", ""), today))
+	corrected := move("ON", "H2X 1Y4", "CA")
+	corrected.Corrects = 7
+	require.Equal(t, "/data/data/postal_code", *Decide(p, corrected, today).Pointer, "the data in the correction's data")
 	odd := move("ON", "H2X 1Y4", "CA")
 	odd.Data["postal_code"] = 7
 	require.Nil(t, Decide(p, odd, today), "not a text: the schema's matter")
