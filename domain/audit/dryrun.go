@@ -170,18 +170,15 @@ func (d *dryRun) opens(eventType string) bool {
 
 // judge judges one fact by both rules.
 func (d *dryRun) judge(_ context.Context, on *decision) error {
-	if on.change.Type == "" {
-		if on.erased {
+	if on.erased {
+		row, ok := d.journal.Registry().Row(on.cause)
+		if _, shared := slices.BinarySearch(d.types, on.cause); shared || !ok || !row.Fact { // what a correction was about is erased, too
 			d.totals.Erased++
 		}
 		return nil
 	}
 	at, shared := slices.BinarySearch(d.types, on.change.Type)
 	if !shared {
-		return nil
-	}
-	if on.erased {
-		d.totals.Erased++
 		return nil
 	}
 	fact := d.journal.Fact(on.change, d.day.Date)

@@ -30,6 +30,7 @@ type person struct {
 // decision is one decided with what it was judged by. It is the history's, and changes with the next record.
 type decision struct {
 	entry  *journal.Entry // the decided
+	cause  string         // the type of its cause: a fact's, or that of a correction or a verification
 	change citizen.Change // the fact that holds by its cause; no type if it can't be read
 	person *person
 	erased bool // the decided or what it decides on can't be read any more
@@ -112,7 +113,7 @@ func (h *history) decision(ctx context.Context, e *journal.Entry, p *person) (*d
 	if err != nil {
 		return nil, err
 	}
-	d := &decision{entry: e, change: told[0], person: p, erased: destroyed(e) || destroyed(&cause[0])}
+	d := &decision{entry: e, cause: cause[0].Type, change: told[0], person: p, erased: destroyed(e) || destroyed(&cause[0])}
 	if _, verified := cause[0].Event.(journal.ChangeVerified); verified && d.change.Type == "" {
 		d.erased = true // what was verified
 	}
