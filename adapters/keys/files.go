@@ -4,8 +4,6 @@
 package keys
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -59,12 +57,11 @@ func Init(dir string) error {
 
 // create makes dir/name with content, whole or not at all. If another process makes it at the same time, one of the two files stands.
 func create(dir, name string, content []byte) (err error) {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	path := filepath.Join(dir, name)
+	draft, err := draftOf(path)
+	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, name)
-	draft := path + ".new-" + hex.EncodeToString(random[:])
 	// A crash up to the link leaves the draft: a key that nothing was ever wrapped under, readable by its owner alone.
 	defer func() { err = errors.Join(err, os.Remove(draft)) }()
 	if err := writeSynced(draft, content); err != nil {
@@ -102,39 +99,45 @@ func syncDir(dir string) error {
 
 // read returns the content of a key file after checking who else may read it, or a sentence that says what to do.
 func read(dir, name string) ([]byte, error) {
+	content, _, err := readFile(dir, name)
+	return content, err
+}
+
+// readFile is read, and says which file that was.
+func readFile(dir, name string) ([]byte, fs.FileInfo, error) {
 	path := filepath.Join(dir, name)
 	file, err := os.Open(path) // #nosec G304 -- the operator's own path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf(`keys: there is no %s: run "tellonce init", or name the directory that holds it with --keys`, path)
+		return nil, nil, fmt.Errorf(`keys: there is no %s: run "tellonce init", or name the directory that holds it with --keys`, path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("keys: %s belongs to another user: run tellonce as that user, or change its owner", path)
+		return nil, nil, fmt.Errorf("keys: %s belongs to another user: run tellonce as that user, or change its owner", path)
 	case err != nil:
-		return nil, fmt.Errorf("keys: %w", err)
+		return nil, nil, fmt.Errorf("keys: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
 	// Checked on the open file: what is read is what was checked.
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return nil, nil, fmt.Errorf("keys: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("keys: %s is no regular file", path)
+		return nil, nil, fmt.Errorf("keys: %s is no regular file", path)
 	}
 	if err := checkMode(path, info.Mode(), 0o077, "can be read by other users", "600"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkDir(dir); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return nil, nil, fmt.Errorf("keys: %w", err)
 	}
 	if len(content) > maxFile {
-		return nil, damaged(path, "it is longer than any key file")
+		return nil, nil, damaged(path, "it is longer than any key file")
 	}
-	return content, nil
+	return content, info, nil
 }
 
 // checkDir refuses a directory in which others could put another key in a key's place.

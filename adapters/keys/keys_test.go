@@ -75,7 +75,7 @@ func TestManyInitsAtOnceMakeOneKey(t *testing.T) {
 			}
 			var w *keys.FileWrapper
 			if w, errs[i] = keys.OpenWrapper(dir); errs[i] == nil {
-				wrapped[i], errs[i] = w.Wrap(nil, []byte("key"))
+				_, wrapped[i], errs[i] = w.Wrap(nil, []byte("key"))
 			}
 		})
 	}
@@ -100,9 +100,9 @@ func TestWrap(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, w.Epoch())
 	key, aad := bytes.Repeat([]byte{7}, 32), []byte("citizen, class")
-	one, err := w.Wrap(aad, key)
+	_, one, err := w.Wrap(aad, key)
 	require.NoError(t, err)
-	two, err := w.Wrap(aad, key)
+	_, two, err := w.Wrap(aad, key)
 	require.NoError(t, err)
 	require.NotEqual(t, one, two)
 	require.Len(t, one, 12+32+16)
@@ -131,7 +131,7 @@ func TestSeveralEpochs(t *testing.T) {
 	dir, later := setup(t), setup(t)
 	w, err := keys.OpenWrapper(dir)
 	require.NoError(t, err)
-	old, err := w.Wrap(nil, []byte("old"))
+	_, old, err := w.Wrap(nil, []byte("old"))
 	require.NoError(t, err)
 	both := append(content(t, dir), keys.FormatLine(5, bytes.Repeat([]byte{9}, 32))...)
 	require.NoError(t, os.WriteFile(filepath.Join(later, keys.WrappingFile), both, 0o600))
@@ -141,7 +141,7 @@ func TestSeveralEpochs(t *testing.T) {
 	opened, err := w.Unwrap(1, nil, old)
 	require.NoError(t, err, "the older still unwraps")
 	require.Equal(t, "old", string(opened))
-	wrapped, err := w.Wrap(nil, []byte("new"))
+	_, wrapped, err := w.Wrap(nil, []byte("new"))
 	require.NoError(t, err)
 	_, err = w.Unwrap(1, nil, wrapped)
 	require.Error(t, err)

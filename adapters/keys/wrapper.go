@@ -11,9 +11,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tellonce/hub/eventstore/seal"
 )
@@ -26,60 +32,76 @@ const (
 )
 
 // FileWrapper wraps data keys under the keys of a file, with AES-256-GCM: nonce(12) ‖ ciphertext. Each line of the file is an epoch; the
-// newest wraps, all unwrap. Nonces are random, so an epoch is good for 2³² keys: rotate before. Safe for concurrent use.
+// newest wraps, all unwrap. The file may gain and lose epochs while the wrapper is in use: one that it does not know makes it read the
+// file again. Nonces are random, so an epoch is good for 2³² keys: rotate before. Safe for concurrent use.
 type FileWrapper struct {
-	path   string
-	newest int32
-	epochs map[int32]cipher.AEAD
+	dir, path string
+	read      atomic.Pointer[epochs] // the file as it was read last
+
+	mu sync.Mutex // held while it is read again
+}
+
+// epochs is what a file of wrapping keys holds.
+type epochs struct {
+	newest  int32
+	ciphers map[int32]cipher.AEAD
+	file    fs.FileInfo
 }
 
 var _ seal.KeyWrapper = (*FileWrapper)(nil)
 
 // OpenWrapper reads the wrapping keys in the directory dir. An error is one sentence that says what to do.
 func OpenWrapper(dir string) (*FileWrapper, error) {
-	content, err := read(dir, WrappingFile)
+	w := &FileWrapper{dir: dir, path: filepath.Join(dir, WrappingFile)}
+	return w, w.Refresh()
+}
+
+// Refresh reads the file again if it was replaced. If it can't be read, what was read before stays in use.
+func (w *FileWrapper) Refresh() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known := w.read.Load(); known != nil {
+		// Replacing makes another file; who edits it in place changes its time.
+		if now, err := os.Stat(w.path); err == nil && os.SameFile(now, known.file) && now.ModTime().Equal(known.file.ModTime()) {
+			return nil
+		}
+	}
+	content, file, err := readFile(w.dir, WrappingFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer clear(content)
-	w := &FileWrapper{path: filepath.Join(dir, WrappingFile), epochs: make(map[int32]cipher.AEAD)}
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		epoch, aead, err := parseLine(line)
-		if err == nil && epoch <= w.newest { // from 1 on
-			err = errors.New("epochs must rise")
-		}
-		if err != nil {
-			return nil, damaged(w.path, fmt.Sprintf("line %d: %v", n, err))
-		}
-		w.epochs[epoch], w.newest = aead, epoch
+	found, err := parseEpochs(w.path, content)
+	if err != nil {
+		return err
 	}
-	if lines.Err() != nil {
-		return nil, damaged(w.path, "a line is too long")
-	}
-	if w.newest == 0 {
-		return nil, damaged(w.path, "it holds no key")
-	}
-	return w, nil
+	found.file = file
+	w.read.Store(found)
+	return nil
 }
 
-// Epoch is the newest epoch of the file.
-func (w *FileWrapper) Epoch() int32 { return w.newest }
+// Epochs are the epochs of the file as it was read last, oldest first.
+func (w *FileWrapper) Epochs() []int32 { return slices.Sorted(maps.Keys(w.read.Load().ciphers)) }
 
-// Wrap seals key under the newest epoch; aad must be the same when it is unwrapped.
-func (w *FileWrapper) Wrap(aad, key []byte) ([]byte, error) {
-	return w.epochs[w.newest].Seal(nil, nil, key, aad), nil // #nosec G407 -- the cipher draws the nonce itself
+// Epoch is the newest epoch of the file as it was read last.
+func (w *FileWrapper) Epoch() int32 { return w.read.Load().newest }
+
+// Wrap seals key under the newest epoch, which it returns; aad must be the same when it is unwrapped.
+func (w *FileWrapper) Wrap(aad, key []byte) (epoch int32, wrapped []byte, err error) {
+	known := w.read.Load()
+	return known.newest, known.ciphers[known.newest].Seal(nil, nil, key, aad), nil // #nosec G407 -- the cipher draws the nonce itself
 }
 
-// Unwrap opens what Wrap sealed under epoch.
+// Unwrap opens what Wrap sealed under epoch. An epoch that it does not know it looks for in the file.
 func (w *FileWrapper) Unwrap(epoch int32, aad, wrapped []byte) ([]byte, error) {
-	aead := w.epochs[epoch]
+	aead := w.read.Load().ciphers[epoch]
 	if aead == nil {
-		return nil, fmt.Errorf("keys: %s holds no key of epoch %d: restore a newer copy of it", w.path, epoch)
+		if err := w.Refresh(); err != nil {
+			return nil, err
+		}
+		if aead = w.read.Load().ciphers[epoch]; aead == nil {
+			return nil, fmt.Errorf("keys: %s holds no key of epoch %d: restore a newer copy of it", w.path, epoch)
+		}
 	}
 	key, err := aead.Open(nil, nil, wrapped, aad)
 	if err != nil {
@@ -94,7 +116,7 @@ func (w *FileWrapper) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, w.name(
 // LogValue is the epoch alone.
 func (w *FileWrapper) LogValue() slog.Value { return slog.StringValue(w.name()) }
 
-func (w *FileWrapper) name() string { return fmt.Sprintf("wrapping key (epoch %d)", w.newest) }
+func (w *FileWrapper) name() string { return fmt.Sprintf("wrapping key (epoch %d)", w.Epoch()) }
 
 // newWrapping is a file with a random key of epoch 1.
 func newWrapping() ([]byte, error) {
@@ -104,6 +126,33 @@ func newWrapping() ([]byte, error) {
 		return nil, fmt.Errorf("keys: random numbers: %w", err)
 	}
 	return append([]byte(heading), formatLine(1, key)...), nil
+}
+
+// parseEpochs reads the lines of a file. The error never holds any of it.
+func parseEpochs(path string, content []byte) (*epochs, error) {
+	found := &epochs{ciphers: make(map[int32]cipher.AEAD)}
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		epoch, aead, err := parseLine(line)
+		if err == nil && epoch <= found.newest { // from 1 on
+			err = errors.New("epochs must rise")
+		}
+		if err != nil {
+			return nil, damaged(path, fmt.Sprintf("line %d: %v", n, err))
+		}
+		found.ciphers[epoch], found.newest = aead, epoch
+	}
+	if lines.Err() != nil {
+		return nil, damaged(path, "a line is too long")
+	}
+	if found.newest == 0 {
+		return nil, damaged(path, "it holds no key")
+	}
+	return found, nil
 }
 
 func formatLine(epoch int32, key []byte) []byte {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,7 +19,7 @@ const DefaultKeysSchema = "tellonce_keys"
 
 const (
 	// keysVersion is the layout of the key store's tables.
-	keysVersion = 1
+	keysVersion = 2
 	// keysConns is the size of the pool: a Keyring coalesces its fetches, so few are ever under way.
 	keysConns = 4
 )
@@ -34,6 +35,7 @@ type KeysConfig struct {
 type Keys struct {
 	pool                                               *pgxpool.Pool
 	keys, putKeys, refs, putRefs, getSecret, putSecret string // statements with the schema's name
+	keysRotation
 }
 
 var _ seal.KeyStore = (*Keys)(nil)
@@ -70,16 +72,17 @@ func (k *Keys) Close() error {
 func newKeys(pool *pgxpool.Pool, schema string) *Keys {
 	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
 	return &Keys{
-		pool: pool,
+		pool:         pool,
+		keysRotation: newKeysRotation(in),
 		keys: `SELECT q.n, k.ref, k.epoch, k.wrapped, k.destroyed
 			FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY AS q (subject, class, n)
 			JOIN ` + in("data_key") + ` k ON k.subject = q.subject AND k.class = q.class`,
 		// In the order of the primary key: two replicas that store the same keys wait for one another, and never in a circle.
 		putKeys: `WITH stored AS (
 				INSERT INTO ` + in("data_key") + ` (subject, class, epoch, wrapped, destroyed)
-				SELECT subject, class, epoch, wrapped, destroyed
-				FROM unnest($1::uuid[], $2::smallint[], $3::integer[], $4::bytea[], $5::boolean[])
-					WITH ORDINALITY AS q (subject, class, epoch, wrapped, destroyed, n)
+				SELECT subject, class, epoch, wrapped, false
+				FROM unnest($1::uuid[], $2::smallint[], $3::integer[], $4::bytea[]) WITH ORDINALITY AS q (subject, class, epoch, wrapped, n)
+				WHERE (SELECT first_epoch FROM ` + in("layout") + `) <= $5
 				ORDER BY subject, class, n
 				ON CONFLICT (subject, class) DO NOTHING
 				RETURNING subject, class, ref)
@@ -135,9 +138,6 @@ func (k *Keys) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.Stor
 		if ref, ok := refs[key.KeyID]; ok {
 			out[i] = key
 			out[i].Ref = ref
-			if key.Destroyed {
-				out[i].Wrapped = nil
-			}
 			delete(refs, key.KeyID)
 			continue
 		}
@@ -151,23 +151,26 @@ func (k *Keys) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.Stor
 		return nil, err
 	}
 	for i, key := range stands {
+		if key.Ref == 0 { // neither stored nor there: their epoch is closed
+			return nil, fmt.Errorf("postgres: store keys: %w", seal.ErrStaleEpoch)
+		}
 		out[at[i]] = key
 	}
 	return out, nil
 }
 
-// insertKeys inserts what is new and returns the references given. A statement is its own transaction: all or none.
+// insertKeys inserts what is new and returns the references given. A statement is its own transaction: all or none. Nothing is inserted
+// where an epoch is closed: the statement holds its lock on the table before it takes the snapshot in which it looks, so it sees what
+// RaiseEpoch, whose lock excludes it, has committed.
 func (k *Keys) insertKeys(ctx context.Context, keys []seal.StoredKey) (map[seal.KeyID]int64, error) {
 	n := len(keys)
 	subjects, classes, epochs := make([][16]byte, n), make([]int16, n), make([]int32, n)
-	wrapped, destroyed := make([][]byte, n), make([]bool, n)
+	wrapped, first := make([][]byte, n), int32(math.MaxInt32)
 	for i, key := range keys {
-		subjects[i], classes[i], epochs[i], destroyed[i] = key.Subject, int16(key.Class), key.Epoch, key.Destroyed
-		if !key.Destroyed {
-			wrapped[i] = key.Wrapped
-		}
+		subjects[i], classes[i], epochs[i], wrapped[i] = key.Subject, int16(key.Class), key.Epoch, key.Wrapped
+		first = min(first, key.Epoch)
 	}
-	rows, err := k.pool.Query(ctx, k.putKeys, subjects, classes, epochs, wrapped, destroyed)
+	rows, err := k.pool.Query(ctx, k.putKeys, subjects, classes, epochs, wrapped, first)
 	if err != nil {
 		return nil, err
 	}
@@ -258,11 +261,17 @@ func migrateKeys(ctx context.Context, pool *pgxpool.Pool, schema string) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "tellonce keys "+schema); err != nil {
 			return err
 		}
-		if version, err := keysVersionOf(ctx, tx, schema); err != nil || version == keysVersion {
+		version, err := keysVersionOf(ctx, tx, schema)
+		if err != nil || version == keysVersion {
 			return err
 		}
 		name := pgx.Identifier{schema}.Sanitize()
-		_, err := tx.Exec(ctx, fmt.Sprintf(keysSchema, name, keysVersion))
+		if version == 0 {
+			if _, err := tx.Exec(ctx, fmt.Sprintf(keysSchema1, name)); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, fmt.Sprintf(keysSchema2, name))
 		return err
 	})
 }
@@ -281,13 +290,13 @@ func keysVersionOf(ctx context.Context, db interface {
 	if err := db.QueryRow(ctx, `SELECT version FROM `+pgx.Identifier{schema, "layout"}.Sanitize()).Scan(&version); err != nil {
 		return 0, err
 	}
-	if version != keysVersion {
+	if version < 1 || version > keysVersion {
 		return 0, fmt.Errorf("%w: key store version %d, this program has %d", eventstore.ErrStoreVersion, version, keysVersion)
 	}
 	return version, nil
 }
 
-const keysSchema = `
+const keysSchema1 = `
 CREATE SCHEMA IF NOT EXISTS %[1]s;
 REVOKE ALL ON SCHEMA %[1]s FROM PUBLIC;
 CREATE TABLE %[1]s.data_key (
@@ -309,5 +318,13 @@ CREATE TABLE %[1]s.secret (
 	value bytea NOT NULL
 );
 CREATE TABLE %[1]s.layout (version integer NOT NULL);
-INSERT INTO %[1]s.layout VALUES (%[2]d);
+INSERT INTO %[1]s.layout VALUES (1);
+`
+
+// keysSchema2 adds what erasing and rotating need: keys wrapped before first_epoch are stored no more.
+const keysSchema2 = `
+ALTER TABLE %[1]s.layout ADD COLUMN first_epoch integer NOT NULL DEFAULT 0;
+CREATE INDEX data_key_destroyed ON %[1]s.data_key (subject, class) WHERE destroyed;
+CREATE INDEX reference_citizen ON %[1]s.reference (citizen);
+UPDATE %[1]s.layout SET version = 2;
 `

@@ -33,10 +33,11 @@ type cache struct {
 }
 
 type shard struct {
-	mu   sync.Mutex
-	keys map[KeyID]*key
-	list key // sentinel: list.newer is the oldest, list.older the newest
-	_    [64]byte
+	mu      sync.Mutex
+	keys    map[KeyID]*key
+	list    key    // sentinel: list.newer is the oldest, list.older the newest
+	evicted uint64 // calls of evict
+	_       [64]byte
 }
 
 const maxShards = 64 // 128 callers on any number of cores rarely meet in one
@@ -74,11 +75,37 @@ func (c *cache) get(id KeyID) *key {
 	return k
 }
 
-// put adds a key in place of any other of its id, and evicts the one unused longest.
-func (c *cache) put(k *key) {
+// evictions is a number to hand to put: who reads a key from the store asks for it before.
+func (c *cache) evictions(id KeyID) uint64 {
+	s := c.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evicted
+}
+
+// evict drops the keys of ids, and those that are being fetched just now.
+func (c *cache) evict(ids []KeyID) {
+	for _, id := range ids {
+		s := c.shard(id)
+		s.mu.Lock()
+		s.evicted++
+		if old := s.keys[id]; old != nil {
+			old.unlink()
+			delete(s.keys, id)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// put adds a key in place of any other of its id, and drops the one unused longest. A key that was read from the store before an
+// eviction is not kept: it may be the very one that was destroyed since.
+func (c *cache) put(k *key, evictions uint64) {
 	s := c.shard(k.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.evicted != evictions {
+		return
+	}
 	if old := s.keys[k.id]; old != nil {
 		old.unlink()
 	} else if len(s.keys) >= c.perShard {

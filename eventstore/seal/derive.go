@@ -190,28 +190,46 @@ func (k *Keyring) referenceHashes(source string, refs []string) [][32]byte {
 
 // secret returns one of the hub's own secrets, made on first use. It is stored as the epoch (4 bytes, big-endian) and the wrapped key.
 func (k *Keyring) secret(ctx context.Context, name string) ([]byte, error) {
-	aad := appendFrame(appendFrame(nil, "tellonce secret"), name)
 	stored, err := k.store.Secret(ctx, name, func() ([]byte, error) {
 		raw := make([]byte, keySize)
 		defer clear(raw)
 		if _, err := rand.Read(raw); err != nil {
 			return nil, fmt.Errorf("seal: random numbers: %w", err)
 		}
-		wrapped, err := k.wrapper.Wrap(aad, raw)
-		if err != nil {
-			return nil, fmt.Errorf("seal: wrap a secret: %w", err)
-		}
-		return append(binary.BigEndian.AppendUint32(nil, uint32(k.wrapper.Epoch())), wrapped...), nil // #nosec G115 -- epochs are > 0
+		return k.wrapSecret(name, raw)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("seal: read the hub's secret: %w", err)
 	}
-	if len(stored) < 4 {
-		return nil, fmt.Errorf("seal: the hub's secret: %w", ErrWrongWrapper)
+	return k.unwrapSecret(name, stored)
+}
+
+func (k *Keyring) wrapSecret(name string, raw []byte) ([]byte, error) {
+	epoch, wrapped, err := k.wrapper.Wrap(secretAAD(name), raw)
+	if err != nil {
+		return nil, fmt.Errorf("seal: wrap a secret: %w", err)
 	}
-	secret, err := k.wrapper.Unwrap(int32(binary.BigEndian.Uint32(stored)), aad, stored[4:]) // #nosec G115 -- as written above
+	return append(binary.BigEndian.AppendUint32(nil, uint32(epoch)), wrapped...), nil // #nosec G115 -- epochs are > 0
+}
+
+func (k *Keyring) unwrapSecret(name string, stored []byte) ([]byte, error) {
+	epoch, err := secretEpoch(stored)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := k.wrapper.Unwrap(epoch, secretAAD(name), stored[4:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWrongWrapper, err)
 	}
 	return secret, nil
 }
+
+// secretEpoch is the epoch under which a stored secret is wrapped.
+func secretEpoch(stored []byte) (int32, error) {
+	if len(stored) < 4 {
+		return 0, fmt.Errorf("seal: the hub's secret: %w", ErrWrongWrapper)
+	}
+	return int32(binary.BigEndian.Uint32(stored)), nil // #nosec G115 -- as wrapSecret wrote it
+}
+
+func secretAAD(name string) []byte { return appendFrame(appendFrame(nil, "tellonce secret"), name) }

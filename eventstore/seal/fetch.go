@@ -124,6 +124,10 @@ func (id KeyID) compare(other KeyID) int {
 }
 
 func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bool, out map[KeyID]loaded) error {
+	evictions := make([]uint64, len(ids))
+	for i, id := range ids {
+		evictions[i] = k.cache.evictions(id)
+	}
 	stored, err := k.store.Keys(ctx, ids...)
 	if err != nil {
 		return fmt.Errorf("seal: read keys: %w", err)
@@ -149,9 +153,9 @@ func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bo
 			return err
 		}
 	}
-	for _, id := range ids {
+	for i, id := range ids {
 		if l := out[id]; l.key != nil {
-			k.cache.put(l.key)
+			k.cache.put(l.key, evictions[i])
 		}
 	}
 	return nil
@@ -165,17 +169,15 @@ func (k *Keyring) makeKeys(ctx context.Context, ids []KeyID, out map[KeyID]loade
 	if _, err := rand.Read(raw); err != nil {
 		return fmt.Errorf("seal: random numbers: %w", err)
 	}
-	mine := make([]StoredKey, len(ids))
-	for i, id := range ids {
-		wrapped, err := k.wrapper.Wrap(wrapAAD(id), raw[i*keySize:(i+1)*keySize])
-		if err != nil {
-			return fmt.Errorf("seal: wrap a key: %w", err)
+	mine, stands, err := k.storeKeys(ctx, ids, raw)
+	if errors.Is(err, ErrStaleEpoch) { // the keys are being rotated: learn of the new epoch and wrap again
+		if err := k.wrapper.Refresh(); err != nil {
+			return fmt.Errorf("seal: look for a newer wrapping key: %w", err)
 		}
-		mine[i] = StoredKey{KeyID: id, Epoch: k.wrapper.Epoch(), Wrapped: wrapped}
+		mine, stands, err = k.storeKeys(ctx, ids, raw)
 	}
-	stands, err := k.store.PutKeys(ctx, mine...)
 	if err != nil {
-		return fmt.Errorf("seal: store keys: %w", err)
+		return err
 	}
 	if len(stands) != len(ids) {
 		return fmt.Errorf("seal: the key store answered %d of %d keys", len(stands), len(ids))
@@ -191,6 +193,22 @@ func (k *Keyring) makeKeys(ctx context.Context, ids []KeyID, out map[KeyID]loade
 		}
 	}
 	return nil
+}
+
+// storeKeys wraps raw keys under the newest epoch and returns them as they were offered, and what stands.
+func (k *Keyring) storeKeys(ctx context.Context, ids []KeyID, raw []byte) (mine, stands []StoredKey, err error) {
+	mine = make([]StoredKey, len(ids))
+	for i, id := range ids {
+		epoch, wrapped, err := k.wrapper.Wrap(wrapAAD(id), raw[i*keySize:(i+1)*keySize])
+		if err != nil {
+			return nil, nil, fmt.Errorf("seal: wrap a key: %w", err)
+		}
+		mine[i] = StoredKey{KeyID: id, Epoch: epoch, Wrapped: wrapped}
+	}
+	if stands, err = k.store.PutKeys(ctx, mine...); err != nil {
+		return nil, nil, fmt.Errorf("seal: store keys: %w", err)
+	}
+	return mine, stands, nil
 }
 
 // ready unwraps a stored key.

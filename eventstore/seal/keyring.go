@@ -96,13 +96,14 @@ func (k *Keyring) Seal(ctx context.Context, e *eventstore.Event, pt Plaintext) e
 }
 
 // Open opens a record's payload. The result of a Public record shares r's bytes. ErrDestroyed if the key was erased, ErrTampered if the
-// payload is not what was sealed there, ErrNoKey if the key store knows nothing of the key.
+// payload is not what was sealed there, ErrNoKey if the key store knows nothing of the key, ErrLocked for an IdentityTie without the
+// permission of WithTwoOfficers.
 func (k *Keyring) Open(ctx context.Context, r *eventstore.Recorded) (Plaintext, error) {
 	if r.Class == eventstore.Public {
 		return k.open(nil, r)
 	}
-	if validClass(r.Class) != nil {
-		return nil, atPosition(ErrTampered, r)
+	if err := mayOpen(ctx, r.Class); err != nil {
+		return nil, atPosition(err, r)
 	}
 	key, err := k.key(ctx, false, KeyID{Subject: r.Subject, Class: r.Class})
 	if err != nil {
@@ -116,7 +117,7 @@ func (k *Keyring) Open(ctx context.Context, r *eventstore.Recorded) (Plaintext, 
 func (k *Keyring) OpenAll(ctx context.Context, records []eventstore.Recorded) ([]Plaintext, error) {
 	ids := make([]KeyID, 0, len(records))
 	for i := range records {
-		if r := &records[i]; r.Class != eventstore.Public && validClass(r.Class) == nil {
+		if r := &records[i]; r.Class != eventstore.Public && mayOpen(ctx, r.Class) == nil {
 			ids = append(ids, KeyID{Subject: r.Subject, Class: r.Class})
 		}
 	}
@@ -131,8 +132,8 @@ func (k *Keyring) OpenAll(ctx context.Context, records []eventstore.Recorded) ([
 		r := &records[i]
 		var key *key
 		if r.Class != eventstore.Public {
-			if validClass(r.Class) != nil {
-				errs.add(len(records), i, atPosition(ErrTampered, r))
+			if err := mayOpen(ctx, r.Class); err != nil {
+				errs.add(len(records), i, atPosition(err, r))
 				continue
 			}
 			key = keys[next]
@@ -189,7 +190,7 @@ func (k *Keyring) keys(ctx context.Context, create bool, ids []KeyID) ([]*key, e
 	out := make([]*key, len(ids))
 	var missing []KeyID
 	for i, id := range ids {
-		if err := validClass(id.Class); err != nil {
+		if err := id.valid(); err != nil {
 			return nil, err
 		}
 		if out[i] = k.cache.get(id); out[i] == nil {
@@ -219,11 +220,19 @@ func (k *Keyring) keys(ctx context.Context, create bool, ids []KeyID) ([]*key, e
 	return out, errs.err()
 }
 
-func validClass(class eventstore.Class) error {
-	if class < eventstore.Public || class > eventstore.IdentityTie {
-		return fmt.Errorf("seal: no retention class %d", class)
+// valid refuses what names no key.
+func (id KeyID) valid() error {
+	if !validClass(id.Class) {
+		return fmt.Errorf("seal: no retention class %d", id.Class)
+	}
+	if id == (KeyID{}) {
+		return errors.New("seal: the hub has no pairwise secret")
 	}
 	return nil
+}
+
+func validClass(class eventstore.Class) bool {
+	return class >= eventstore.Public && class <= eventstore.IdentityTie
 }
 
 func atPosition(err error, r *eventstore.Recorded) error {

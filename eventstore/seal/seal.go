@@ -34,6 +34,10 @@ var (
 	ErrOtherLog = errors.New("seal: these keys belong to another log")
 	// ErrWrongWrapper: a stored key does not open under the wrapping key at hand.
 	ErrWrongWrapper = errors.New("seal: the stored keys were wrapped under another wrapping key")
+	// ErrStaleEpoch: the key store has gone on to a later epoch than the newest at hand.
+	ErrStaleEpoch = errors.New("seal: the keys have gone on to a later epoch than the newest wrapping key at hand")
+	// ErrLocked: the record ties two identities of a protected person; only two officers together open it (WithTwoOfficers).
+	ErrLocked = errors.New("seal: only two officers together open this record")
 )
 
 const (

@@ -58,6 +58,8 @@ func TestSealedPayloadsOpen(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	other := b.open(t, 0)
+	officers, err := seal.WithTwoOfficers(t.Context(), "one", "another")
+	require.NoError(t, err)
 	rapid.Check(t, func(rt *rapid.T) {
 		e := &eventstore.Event{
 			ID:      uuid.New(),
@@ -76,7 +78,7 @@ func TestSealedPayloadsOpen(t *testing.T) {
 			require.Positive(rt, e.KeyRef)
 		}
 		for _, keyring := range []*seal.Keyring{b.Keyring, other} {
-			opened, err := keyring.Open(context.Background(), &eventstore.Recorded{Event: *e})
+			opened, err := keyring.Open(officers, &eventstore.Recorded{Event: *e})
 			require.NoError(rt, err)
 			require.NotNil(rt, opened)
 			require.Equal(rt, string(plain), string(opened))

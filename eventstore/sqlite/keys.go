@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -20,30 +21,50 @@ import (
 const KeysFile = "keys.db"
 
 // keysVersion is the layout of the key store's tables, kept as the database's user_version.
-const keysVersion = 1
+const keysVersion = 2
 
 // keysBusy is how long a writer waits for another process's.
 const keysBusy = 10 * time.Second
 
+// A data key's row keeps its length for ever: `wrapped` is the epoch (4 bytes, big-endian) and the wrapped key, and zeros of the same
+// length once it is destroyed. SQLite then writes the new bytes over the old ones where they stand; a row that shrank or grew might be
+// moved, and leave bytes behind.
 const keysSchema = `
 CREATE TABLE data_key (
 	ref       INTEGER PRIMARY KEY,
 	subject   BLOB    NOT NULL,
 	class     INTEGER NOT NULL,
-	epoch     INTEGER NOT NULL,
-	wrapped   BLOB,
+	wrapped   BLOB    NOT NULL,
 	destroyed INTEGER NOT NULL,
-	UNIQUE (subject, class),
-	CHECK ((wrapped IS NULL) = (destroyed = 1))
+	UNIQUE (subject, class)
 ) STRICT;
+CREATE INDEX tombstone ON data_key (subject, class) WHERE destroyed = 1;
 CREATE TABLE reference (
 	hash    BLOB PRIMARY KEY,
 	citizen BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_citizen ON reference (citizen);
 CREATE TABLE secret (
 	name  TEXT PRIMARY KEY,
 	value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE first_epoch (epoch INTEGER NOT NULL) STRICT;
+INSERT INTO first_epoch VALUES (0);
+`
+
+// keysFrom1 brings version 1, where the epoch was a column of its own, to keysSchema's tables.
+const keysFrom1 = `
+ALTER TABLE data_key RENAME TO data_key_1;
+ALTER TABLE reference RENAME TO reference_1;
+ALTER TABLE secret RENAME TO secret_1;
+` + keysSchema + `
+INSERT INTO data_key SELECT ref, subject, class, CAST(unhex(printf('%08x', epoch)) || coalesce(wrapped, zeroblob(60)) AS BLOB), destroyed
+	FROM data_key_1 ORDER BY ref;
+INSERT INTO reference SELECT hash, citizen FROM reference_1;
+INSERT INTO secret SELECT name, value FROM secret_1;
+DROP TABLE data_key_1;
+DROP TABLE reference_1;
+DROP TABLE secret_1;
 `
 
 // Keys is the key store in a database file of its own, apart from the log and its backups. Several processes may share it. Safe for
@@ -108,10 +129,17 @@ func (k *Keys) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, e
 func (k *Keys) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.StoredKey, error) {
 	out := make([]seal.StoredKey, len(keys))
 	err := k.write.transaction(ctx, func(c *keysConn) error {
+		first, err := c.firstEpoch()
+		if err != nil {
+			return err
+		}
 		for i, key := range keys {
-			stands, err := c.putKey(key)
+			stands, stored, err := c.putKey(key)
 			if err != nil {
 				return err
+			}
+			if stored && key.Epoch < first {
+				return seal.ErrStaleEpoch
 			}
 			out[i] = stands
 		}
@@ -193,8 +221,10 @@ func (c *keysConn) open(ctx context.Context, path string) error {
 	if err := conn.BusyTimeout(keysBusy); err != nil {
 		return err
 	}
-	// FULL: a key that sealed an acknowledged change survives a power cut, as the change does.
-	if err := conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY`); err != nil {
+	// FULL: a key that sealed an acknowledged change survives a power cut, as the change does. secure_delete: what is deleted is
+	// overwritten.
+	const settings = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON`
+	if err := conn.Exec(settings); err != nil {
 		return err
 	}
 	return c.transaction(ctx, func(c *keysConn) error {
@@ -204,6 +234,8 @@ func (c *keysConn) open(ctx context.Context, path string) error {
 			return err
 		case version == keysVersion:
 			return nil
+		case version == 1:
+			return c.conn.Exec(keysFrom1 + fmt.Sprintf("PRAGMA user_version = %d", keysVersion))
 		case version != 0:
 			return fmt.Errorf("%w: key store version %d, this program has %d", eventstore.ErrStoreVersion, version, keysVersion)
 		}
@@ -344,29 +376,41 @@ func (c *keysConn) exec(sql string, args ...any) error {
 
 func (c *keysConn) key(id seal.KeyID) (seal.StoredKey, error) {
 	out := seal.StoredKey{KeyID: id}
-	_, err := c.row(func(s *sqlite3.Stmt) {
-		out.Ref, out.Epoch = s.ColumnInt64(0), int32(s.ColumnInt64(1)) // #nosec G115 -- written as int32
-		if out.Destroyed = s.ColumnBool(3); !out.Destroyed {
-			out.Wrapped = s.ColumnBlob(2, []byte{})
-		}
-	}, `SELECT ref, epoch, wrapped, destroyed FROM data_key WHERE subject = ? AND class = ?`, id.Subject[:], int64(id.Class))
+	_, err := c.row(func(s *sqlite3.Stmt) { readKey(s, &out) },
+		`SELECT ref, wrapped, destroyed FROM data_key WHERE subject = ? AND class = ?`, id.Subject[:], int64(id.Class))
 	return out, err
 }
 
-func (c *keysConn) putKey(key seal.StoredKey) (seal.StoredKey, error) {
-	destroyed := int64(0)
-	if key.Destroyed {
-		destroyed, key.Wrapped = 1, nil
+// readKey reads ref, wrapped and destroyed, the first columns of a row.
+func readKey(s *sqlite3.Stmt, key *seal.StoredKey) {
+	key.Ref = s.ColumnInt64(0)
+	if key.Destroyed = s.ColumnBool(2); !key.Destroyed {
+		key.Epoch, key.Wrapped = unpackKey(s.ColumnBlob(1, []byte{}))
 	}
-	out := key
-	stored, err := c.row(func(s *sqlite3.Stmt) { out.Ref = s.ColumnInt64(0) },
-		`INSERT INTO data_key (subject, class, epoch, wrapped, destroyed) VALUES (?, ?, ?, ?, ?)
-		 ON CONFLICT (subject, class) DO NOTHING RETURNING ref`,
-		key.Subject[:], int64(key.Class), int64(key.Epoch), key.Wrapped, destroyed)
+}
+
+// packKey is what a row holds of a wrapped key.
+func packKey(epoch int32, wrapped []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(wrapped)), uint32(epoch)), wrapped...) // #nosec G115 -- unpackKey's
+}
+
+func unpackKey(packed []byte) (epoch int32, wrapped []byte) {
+	if len(packed) < 4 {
+		return 0, nil
+	}
+	return int32(binary.BigEndian.Uint32(packed)), packed[4:] // #nosec G115 -- as packKey wrote it
+}
+
+func (c *keysConn) putKey(key seal.StoredKey) (stands seal.StoredKey, stored bool, err error) {
+	stands = key
+	stored, err = c.row(func(s *sqlite3.Stmt) { stands.Ref = s.ColumnInt64(0) },
+		`INSERT INTO data_key (subject, class, wrapped, destroyed) VALUES (?, ?, ?, 0) ON CONFLICT (subject, class) DO NOTHING RETURNING ref`,
+		key.Subject[:], int64(key.Class), packKey(key.Epoch, key.Wrapped))
 	if err != nil || stored {
-		return out, err
+		return stands, stored, err
 	}
-	return c.key(key.KeyID)
+	stands, err = c.key(key.KeyID)
+	return stands, false, err
 }
 
 func (c *keysConn) reference(hash [32]byte) (citizen uuid.UUID, err error) {

@@ -2,10 +2,6 @@ package sealtest
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -26,6 +22,7 @@ type Memory struct {
 	refs    map[[32]byte]uuid.UUID
 	secrets map[string][]byte
 	last    int64
+	first   int32 // the first epoch that is not closed
 }
 
 // Fault is something that a key store must not do.
@@ -47,6 +44,23 @@ const (
 	FaultNotDurable       Fault = "what was stored is gone when opened again"
 	FaultHalfWritten      Fault = "a cancelled call stores half"
 	FaultEmptyForKey      Fault = "a key comes back without its epoch"
+
+	FaultKeepsWrapped         Fault = "a destroyed key still comes back"
+	FaultNoStoneWithoutKey    Fault = "no tombstone where there never was a key"
+	FaultNewStone             Fault = "a second destruction is another tombstone"
+	FaultSkipsTombstones      Fault = "a page of tombstones begins too late"
+	FaultListsLivingKeys      Fault = "living keys among the tombstones"
+	FaultMovesOneReference    Fault = "one reference stays behind"
+	FaultMovesAllReferences   Fault = "others' references move, too"
+	FaultAnyRewrap            Fault = "a key is wrapped anew whatever stands there"
+	FaultRewrapRevives        Fault = "a destroyed key is wrapped anew"
+	FaultEpochStaysOpen       Fault = "keys of a closed epoch are stored"
+	FaultClosedEpochHidesKeys Fault = "a known key is refused for its epoch"
+	FaultEpochGoesBack        Fault = "an earlier epoch is raised"
+	FaultCountsTombstones     Fault = "tombstones are counted as keys"
+	FaultListsNewKeys         Fault = "keys of the epoch itself are listed as earlier"
+	FaultForgetsPages         Fault = "only the first page of earlier keys is listed"
+	FaultAnySecret            Fault = "a secret is replaced whatever stands there"
 )
 
 // Faults returns all of them.
@@ -54,6 +68,9 @@ func Faults() []Fault {
 	return []Fault{
 		FaultLastWriter, FaultSameRef, FaultForgetsClass, FaultDropsTombstone, FaultReversesOrder, FaultLeavesOutMissing,
 		FaultReferenceMoves, FaultEchoesReference, FaultSecretChanges, FaultStoresNoSecret, FaultNotDurable, FaultHalfWritten, FaultEmptyForKey,
+		FaultKeepsWrapped, FaultNoStoneWithoutKey, FaultNewStone, FaultSkipsTombstones, FaultListsLivingKeys, FaultMovesOneReference,
+		FaultMovesAllReferences, FaultAnyRewrap, FaultRewrapRevives, FaultEpochStaysOpen, FaultClosedEpochHidesKeys, FaultEpochGoesBack,
+		FaultCountsTombstones, FaultListsNewKeys, FaultForgetsPages, FaultAnySecret,
 	}
 }
 
@@ -76,21 +93,6 @@ func (m *Memory) Calls() int {
 	return m.calls
 }
 
-// Destroy puts tombstones for ids, as an erasure does, in place of their keys or where there were none.
-func (m *Memory) Destroy(ids ...seal.KeyID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, id := range ids {
-		key, ok := m.keys[id]
-		if !ok {
-			m.last++
-			key = seal.StoredKey{KeyID: id, Ref: m.last}
-		}
-		key.Destroyed, key.Wrapped = true, nil
-		m.keys[id] = key
-	}
-}
-
 // Corrupt changes the wrapped key of id.
 func (m *Memory) Corrupt(id seal.KeyID) {
 	m.mu.Lock()
@@ -105,7 +107,7 @@ func (m *Memory) Corrupt(id seal.KeyID) {
 func (m *Memory) Clone() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &Memory{keys: maps.Clone(m.keys), refs: maps.Clone(m.refs), secrets: maps.Clone(m.secrets), last: m.last}
+	return &Memory{keys: maps.Clone(m.keys), refs: maps.Clone(m.refs), secrets: maps.Clone(m.secrets), last: m.last, first: m.first}
 }
 
 // WithoutSecrets is a copy of the keys alone.
@@ -154,6 +156,12 @@ func (m *Memory) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.St
 	if m.keys == nil {
 		m.keys = make(map[seal.KeyID]seal.StoredKey)
 	}
+	for _, key := range keys {
+		known := m.keys[m.id(key.KeyID)].Ref != 0 && m.Fault != FaultClosedEpochHidesKeys
+		if key.Epoch < m.first && !known && m.Fault != FaultEpochStaysOpen {
+			return nil, seal.ErrStaleEpoch
+		}
+	}
 	out := make([]seal.StoredKey, 0, len(keys))
 	for i, key := range keys {
 		if ctx.Err() != nil && i > 0 {
@@ -167,7 +175,7 @@ func (m *Memory) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.St
 			} else {
 				old.Ref = 1
 			}
-			old.KeyID, old.Epoch, old.Wrapped, old.Destroyed = id, key.Epoch, key.Wrapped, key.Destroyed
+			old.KeyID, old.Epoch, old.Wrapped, old.Destroyed = id, key.Epoch, key.Wrapped, false
 			m.keys[id] = old
 		}
 		old.KeyID = key.KeyID
@@ -245,45 +253,4 @@ func (m *Memory) Secret(ctx context.Context, name string, make func() ([]byte, e
 	}
 	m.secrets[name] = value
 	return value, err
-}
-
-// Wrapper wraps keys under one random key in memory.
-type Wrapper struct {
-	epoch int32
-	aead  cipher.AEAD
-}
-
-var _ seal.KeyWrapper = (*Wrapper)(nil)
-
-// NewWrapper returns a wrapper with a key of its own.
-func NewWrapper(epoch int32) (*Wrapper, error) {
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, err
-	}
-	return &Wrapper{epoch: epoch, aead: aead}, nil
-}
-
-// Epoch is the wrapper's only epoch.
-func (w *Wrapper) Epoch() int32 { return w.epoch }
-
-// Wrap seals key.
-func (w *Wrapper) Wrap(aad, key []byte) ([]byte, error) {
-	return w.aead.Seal(nil, nil, key, aad), nil // #nosec G407 -- the cipher draws the nonce itself
-}
-
-// Unwrap opens what Wrap sealed.
-func (w *Wrapper) Unwrap(epoch int32, aad, wrapped []byte) ([]byte, error) {
-	if epoch != w.epoch {
-		return nil, errors.New("sealtest: another epoch")
-	}
-	return w.aead.Open(nil, nil, wrapped, aad)
 }

@@ -42,13 +42,12 @@ func Run(t *testing.T, fresh func(t *testing.T) Storage) {
 
 // Checks returns the suite.
 func Checks() []Check {
-	return []Check{
+	return append(rotationChecks(), []Check{
 		{"an unknown key has no reference", checkUnknown},
 		{"a stored key stands as it was stored", checkStored},
 		{"the first writer's key stands", checkFirstWriter},
 		{"an id twice in one call is stored once", checkTwiceInOneCall},
 		{"each citizen and class has a key of its own", checkOwnKeys},
-		{"a tombstone stands for ever", checkTombstone},
 		{"thousands at once, in the order asked", checkMany},
 		{"what was stored is there when opened again", checkDurable},
 		{"a cancelled call stores nothing", checkCancelled},
@@ -59,7 +58,7 @@ func Checks() []Check {
 		{"a secret is made once", checkSecret},
 		{"a secret that can't be made is not stored", checkSecretFails},
 		{"no ids are no work", checkNothing},
-	}
+	}...)
 }
 
 var errPlanted = errors.New("planted")
@@ -159,14 +158,6 @@ func checkOwnKeys(t require.TestingT, s Storage) {
 	}
 	later := put(t, store, newKey(id(eventstore.Facts)))[0]
 	require.False(t, refs[later.Ref], "a reference names one key, in every call")
-}
-
-func checkTombstone(t require.TestingT, s Storage) {
-	store := s.Open(t)
-	tombstone := seal.StoredKey{KeyID: id(eventstore.Facts), Epoch: 1, Destroyed: true}
-	tombstone.Ref = put(t, store, tombstone)[0].Ref
-	require.Equal(t, tombstone, put(t, store, newKey(tombstone.KeyID))[0])
-	require.Equal(t, tombstone, get(t, store, tombstone.KeyID)[0])
 }
 
 func checkMany(t require.TestingT, s Storage) {
