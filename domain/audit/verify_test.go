@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
@@ -190,8 +191,8 @@ func TestAForgedErasureIsNone(t *testing.T) {
 		Event: journal.Erased{Classes: []eventstore.Class{eventstore.Contact}}, Aggregate: journal.CitizenAggregate(citizen.ID(gone)), Subject: citizen.ID(gone), Cause: eventstore.NoCause,
 	}}})
 	require.NoError(t, err)
-	payload := `{"classes":[1,2,4]}`
-	p.tamper(t, fmt.Sprintf("UPDATE log SET payload = CAST('%s' AS BLOB) WHERE position = %d", payload, results[0].Position))
+	payload := []byte(`{"classes":[1,2,4]}`)
+	p.tamper(t, fmt.Sprintf("UPDATE log SET payload = x'%x', commitment = x'%x' WHERE position = %d", payload, sha256.Sum256(payload), results[0].Position))
 	p.keys.Destroy(seal.KeyID{Subject: gone, Class: eventstore.Facts})
 	report := p.verified(t)
 	require.Equal(t, []int64{1, 1}, []int64{report.Destroyed, report.Tampered})
