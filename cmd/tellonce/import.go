@@ -47,7 +47,8 @@ func (c *cli) importCommand() *cobra.Command {
 				return fmt.Errorf("import stopped after %d lines (give the same input again to go on): %w", count, err)
 			}
 			bar.done(int64(count))
-			return nil
+			_, err = c.settle(cmd.Context(), h)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&clock, "clock", "", "told: record each line at the time told (sandbox only)")

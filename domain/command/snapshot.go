@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +23,7 @@ type Snapshots struct {
 	journal *journal.Journal
 	owner   string // of leases
 	law     atomic.Pointer[snapshotLaw]
+	taken   atomic.Int64  // snapshots appended here
 	filed   atomic.Bool   // a job was filed since the last look
 	work    chan struct{} // wakes the worker
 }
@@ -59,29 +59,18 @@ func (s *Snapshots) follow(ctx context.Context) error {
 	}
 }
 
-// Settle takes every snapshot that is due by the log's head, jobs included, and returns: for commands that end. progress, if not nil, is
-// told how far it is. Another process that works on a job is waited for.
-func (s *Snapshots) Settle(ctx context.Context, progress func(SnapshotJob)) error {
+// Settle takes every snapshot that is due by the log's head, jobs included, and returns how many it took itself: for commands that end.
+// progress, if not nil, is told how far it is. Another process that works on a job is waited for.
+func (s *Snapshots) Settle(ctx context.Context, progress func(SnapshotJob)) (taken int64, err error) {
+	before := s.taken.Load()
 	if _, err := s.catchUp(ctx, progress); err != nil {
-		return err
+		return s.taken.Load() - before, err
 	}
 	jobs, err := s.due(ctx)
-	if err != nil {
-		return err
+	for i := 0; i < len(jobs) && err == nil; i++ {
+		err = s.complete(ctx, jobs[i], progress)
 	}
-	for _, job := range jobs {
-		for done := false; !done; {
-			if done, err = s.advance(ctx, job, progress); err != nil {
-				return err
-			}
-			if !done {
-				if err := pause(ctx, jobWait); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+	return s.taken.Load() - before, err
 }
 
 // catchUp reads the triggers up to the head, a page at a time.
@@ -262,6 +251,7 @@ func (s *Snapshots) try(ctx context.Context, people []person, remember bool) (in
 		return 0, err
 	}
 	taken := 0
+	defer func() { s.taken.Add(int64(taken)) }()
 	for _, r := range results {
 		if !r.Repeated { // else another replica was faster
 			taken++
@@ -273,15 +263,4 @@ func (s *Snapshots) try(ctx context.Context, people []person, remember bool) (in
 		}
 	}
 	return taken, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

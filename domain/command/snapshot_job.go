@@ -56,7 +56,8 @@ const (
 var errJob = errors.New("command: a row of the view snapshot can't be read")
 
 func jobKey(letter byte, on consent.Date, trigger int64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32([]byte{letter}, uint32(on)), uint64(trigger)) // #nosec G115 -- never negative
+	key := binary.BigEndian.AppendUint32([]byte{letter}, uint32(on)) // #nosec G115 -- never negative, nor is the next
+	return binary.BigEndian.AppendUint64(key, uint64(trigger))
 }
 
 // file notes the job of an approval, unless everything that the version shares was shared by the one before, all the time.
@@ -180,16 +181,36 @@ func (s *Snapshots) runJobs(ctx context.Context) error {
 				return err
 			}
 		}
-		timer := time.NewTimer(jobPoll)
-		select {
-		case <-s.work:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := pause(ctx, jobPoll, s.work); err != nil {
+			return err
 		}
-		timer.Stop()
 	}
+}
+
+// complete works on a job, or waits for the process that does, until it is done.
+func (s *Snapshots) complete(ctx context.Context, job SnapshotJob, progress func(SnapshotJob)) error {
+	for {
+		done, err := s.advance(ctx, job, progress)
+		if err != nil || done {
+			return err
+		}
+		if err := pause(ctx, jobWait, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for a time, or until it is woken.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // advance works on a job to its end, or says that another process does. A crash in it costs a page: the next one goes on from the job's

@@ -93,7 +93,8 @@ func (l *ledger) fold(e *journal.Entry) {
 	case journal.SnapshotTaken:
 		l.take(e.Position, event)
 	case journal.ConsentGranted:
-		l.narrowings = append(l.narrowings, narrowing{position: e.Position, agreement: event.Agreement, version: event.Version, fields: event.Fields})
+		n := narrowing{position: e.Position, agreement: event.Agreement, version: event.Version, fields: event.Fields}
+		l.narrowings = append(l.narrowings, n)
 	case journal.RestrictionSet:
 		l.narrowings = append(l.narrowings, narrowing{position: e.Position, protects: true})
 	}

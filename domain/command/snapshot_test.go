@@ -42,7 +42,8 @@ func setupOn(t testing.TB, date string) (*bundle, *calendar) {
 // settle takes every snapshot that is due.
 func (b *bundle) settle(t testing.TB) {
 	t.Helper()
-	require.NoError(t, b.command.Snapshots().Settle(context.Background(), nil))
+	_, err := b.command.Snapshots().Settle(context.Background(), nil)
+	require.NoError(t, err)
 }
 
 // snap is a snapshot-taken as tests compare it: fields by name, per fact.
@@ -99,7 +100,8 @@ func (b *bundle) withdraw(t testing.TB, id citizen.ID, agreement string) {
 
 func (b *bundle) link(t testing.TB, id citizen.ID, ministry, reference string) int64 {
 	t.Helper()
-	r, err := b.command.Link(context.Background(), by(source), id, command.Linking{Ministry: ministry, ClientReference: reference, Means: "counter"})
+	linking := command.Linking{Ministry: ministry, ClientReference: reference, Means: "counter"}
+	r, err := b.command.Link(context.Background(), by(source), id, linking)
 	require.NoError(t, err)
 	return r.Position
 }
@@ -127,6 +129,13 @@ func mailing(t testing.TB, j *journal.Journal, street, effective string) command
 	})
 	c.Effective = effective
 	return c
+}
+
+// parksPass is an invented statute that gives everybody's addresses.
+func parksPass(t testing.TB, j *journal.Journal) consent.Agreement {
+	t.Helper()
+	return parseAgreement(t, j, "elections-register",
+		"elections-register", "parks-pass", "elections.register", "parks.pass", "ministry: elections", "ministry: parks")
 }
 
 var outdoors = []string{"street", "city", "province", "postal_code"}
@@ -268,7 +277,7 @@ func TestAnAgreementComesIntoForce(t *testing.T) {
 		home[ids[i]] = b.tell(t, ids[i], address(t, b.journal, "1 First St"))
 	}
 	b.settle(t)
-	parks := parseAgreement(t, b.journal, "elections-register", "elections-register", "parks-pass", "elections.register", "parks.pass", "ministry: elections", "ministry: parks")
+	parks := parksPass(t, b.journal)
 	parks.Shares = []consent.Share{{Event: "address-changed", Fields: []string{"city"}}}
 	b.approved(t, parks)
 	b.settle(t)
@@ -313,7 +322,7 @@ func TestAnAgreementWaitsForItsDay(t *testing.T) {
 	early := b.resident(t)
 	home := b.tell(t, early, address(t, b.journal, "1 First St"))
 	b.settle(t)
-	parks := parseAgreement(t, b.journal, "elections-register", "elections-register", "parks-pass", "elections.register", "parks.pass", "ministry: elections", "ministry: parks")
+	parks := parksPass(t, b.journal)
 	parks.ValidFrom, _ = consent.ParseDate("2026-02-15")
 	b.approved(t, parks)
 	b.settle(t)
