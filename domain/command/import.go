@@ -59,6 +59,7 @@ type batch struct {
 	about    []citizen.ID
 	results  []LineResult
 	stepOf   []int // results[i]'s step, or -1
+	targets  map[int64]target
 	refused  map[citizen.ID]bool
 }
 
@@ -141,7 +142,25 @@ func (im *importer) newBatch(ctx context.Context, lines []importLine, fresh bool
 	for i, s := range states {
 		b.states[ids[i]], b.base[ids[i]] = s, s
 	}
-	return b, nil
+	return b, b.aim(ctx, lines)
+}
+
+// aim reads what the lines are about that are about something told before.
+func (b *batch) aim(ctx context.Context, lines []importLine) error {
+	var positions []int64
+	for i := range lines {
+		if lines[i].problem == nil {
+			if position, member := aims(lines[i].parsed.Type, lines[i].parsed.Data); member != "" {
+				positions = append(positions, position)
+			}
+		}
+	}
+	targets, err := b.h.targets(ctx, positions...)
+	b.targets = make(map[int64]target, len(targets))
+	for i := range targets {
+		b.targets[targets[i].position] = targets[i]
+	}
+	return err
 }
 
 // citizensOf are the distinct citizens of lines.
@@ -253,7 +272,12 @@ func (b *batch) judge(line *importLine) bool {
 		now = at
 	}
 	day := b.h.journal.DayOf(now)
-	v, rejection := b.h.judgeLine(c, line.parsed)(b.law, state, day)
+	position, _ := aims(line.parsed.Type, line.parsed.Data)
+	on := b.targets[position]
+	if position != 0 && on.subject.IsZero() && len(b.steps) > 0 { // it may be about something in this very batch
+		return false
+	}
+	v, rejection := b.h.judgeLine(c, line.parsed, on)(b.law, state, day)
 	if rejection != nil {
 		b.refused[line.citizen] = true
 		b.result(line, Rejected, rejection, -1)
@@ -344,8 +368,8 @@ func (b *batch) remember(results []eventstore.Result) {
 	}
 }
 
-// judgeLine is the use case of a line, by its type.
-func (h *Handler) judgeLine(c Command, line *schemas.Line) judge {
+// judgeLine is the use case of a line, by its type. on is what it is about, where it is about something told before.
+func (h *Handler) judgeLine(c Command, line *schemas.Line, on target) judge {
 	text := func(member string) string { s, _ := line.Data[member].(string); return s }
 	switch line.Type {
 	case journal.TypeConsentGranted:
@@ -357,8 +381,11 @@ func (h *Handler) judgeLine(c Command, line *schemas.Line) judge {
 	case journal.TypeMinistryUnlinked:
 		return judgeUnlink(c, text("ministry"), line.Effective)
 	}
-	change := Change{Type: line.Type, Effective: line.Effective, Data: line.Data, Canonical: line.Canonical}
+	change := Change{Type: line.Type, Effective: line.Effective, Data: line.Data, Canonical: line.Canonical, on: on}
 	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+		if !mayTell(c.Actor, line.Type) { // a source without the registrar's authority
+			return verdict{}, citizen.RejectAt(citizen.CodeNoCapacity, "/type")
+		}
 		return h.judgeTell(c, change, law, state, day)
 	}
 }

@@ -322,11 +322,24 @@ func (im *importer) command(line *schemas.Line) Command {
 		ID: id.ID, Scope: id.Issuer, Content: id.Content, Issuer: journal.IssuerImport, Channel: journal.ParseChannel(line.Channel), ToldAt: line.ToldAt,
 		Actor: journal.Actor{Kind: journal.ActorSource, ID: im.source, Source: im.source},
 	}
-	if row, ok := im.h.journal.Registry().Row(line.Type); ok && row.Verified && im.sandbox {
+	if im.sandbox && im.registrars(line) {
 		c.Actor.Kind = journal.ActorRegistrar // INTERFACES.md: in a sandbox an import source has the registrar's authority
 	}
 	if im.told {
 		c.RecordAt = line.ToldAt
 	}
 	return c
+}
+
+// registrars says whether a line's type needs or has a registrar's authority; a correction's is that of the fact.
+func (im *importer) registrars(line *schemas.Line) bool {
+	eventType := line.Type
+	switch eventType {
+	case journal.TypeChangeVerified, journal.TypeDeathCorrected:
+		return true
+	case journal.TypeChangeCorrected:
+		eventType, _ = line.Data["type"].(string)
+	}
+	row, ok := im.h.journal.Registry().Row(eventType)
+	return ok && row.Verified
 }

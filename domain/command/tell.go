@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -19,6 +20,8 @@ type Change struct {
 	Canonical []byte         // of Data (RFC 8785)
 	Consents  []Choice
 	Preview   string // the digest of the preview that was shown; empty: none was
+
+	on target // what it is about, where it is about something told before
 }
 
 // Choice is one line of a form's consents: a grant of fields (nil: all that the agreement shares), or a withdrawal.
@@ -32,6 +35,7 @@ type Choice struct {
 // Preview is who would be told, and a digest of it that a confirmation carries back.
 type Preview struct {
 	Digest    string
+	Type      string // of the fact that they would be told; empty where there is none, as with a cancellation
 	Decisions []journal.Decision
 }
 
@@ -41,11 +45,12 @@ type StalePreview struct{ New Preview }
 // Error says what happened; it holds nothing personal.
 func (*StalePreview) Error() string { return "command: the rules have changed since the preview" }
 
-// Tell is step 2 of a change's life. It appends one change: [grants or withdrawals of the form, the change, decided], in one step. Errors: *citizen.Rejection,
+// Tell is step 2 of a change's life. It appends one change: [grants or withdrawals of the form, the change, decided], in one step. A
+// correction, a cancellation, a verification, a death reported or taken back are told the same way. Errors: *citizen.Rejection,
 // *StalePreview, ErrForbidden, ErrBusy, and the store's.
 func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
-	if !mayTell(c.Actor, change.Type) {
-		return Result{}, ErrForbidden
+	if err := h.aim(ctx, c.Actor, id, &change); err != nil {
+		return Result{}, err
 	}
 	var stale *StalePreview
 	result, err := h.do(ctx, c, id, func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
@@ -68,8 +73,8 @@ func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Cha
 
 // Preview says who would be told of a change, by the same path as Tell, the last step apart.
 func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.ID, change Change) (Preview, error) {
-	if !mayTell(actor, change.Type) {
-		return Preview{}, ErrForbidden
+	if err := h.aim(ctx, actor, id, &change); err != nil {
+		return Preview{}, err
 	}
 	c := Command{Actor: actor}
 	law, states, err := h.load(ctx, c.people(id), true)
@@ -93,14 +98,14 @@ func (h *Handler) preview(id citizen.ID, change Change, v verdict) Preview {
 		parts = append(parts, fmt.Appendf(nil, "%s@%d %d %d", d.Agreement, d.Version, d.Fields, d.Reason))
 	}
 	sum := h.journal.Digest("preview", parts...)
-	return Preview{Digest: hex.EncodeToString(sum[:16]), Decisions: v.decisions}
+	return Preview{Digest: hex.EncodeToString(sum[:16]), Type: change.factType(), Decisions: v.decisions}
 }
 
 // judgeTell is what a change comes to, by the rules and by the law.
 func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-	fact := h.journal.Change(change.Type, change.Effective, change.Data, c.Actor.Kind)
 	// Step 4 of a change's life: what a schema can't say.
-	if rejection := decide(state, fact, day.Date.String()); rejection != nil {
+	event, fact, rejection := h.told(c, &change, state, day.Date.String())
+	if rejection != nil {
 		return verdict{}, rejection
 	}
 	v := verdict{byLaw: true}
@@ -113,11 +118,16 @@ func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *j
 		v.events = append(v.events, about(state, event, meta))
 	}
 	v.main = len(v.events)
-	told := about(state, fact, meta)
-	told.Canonical = change.Canonical
+	told := about(state, event, meta)
+	if event, ok := event.(citizen.Change); ok && event.Type == change.Type {
+		told.Canonical = change.Canonical
+	}
 	v.events = append(v.events, told)
 	// Step 5 of a change's life: who may know, judged with everything that this very append brings.
-	decided := h.journal.Judge(law, applied(state, provisional, v), fact, day)
+	decided := journal.Decided{Agreements: law.Version, Engine: consent.EngineVersion}
+	if fact.Type != "" {
+		decided = h.journal.Judge(law, applied(state, provisional, v), fact, day)
+	}
 	v.decisions = decided.Decisions
 	record := about(state, decided, journal.Meta{Effective: change.Effective, Command: c.ID})
 	record.Cause = eventstore.CauseBefore(1)

@@ -12,8 +12,12 @@ import (
 // append expects, so that a proxy that ended a moment ago does not act any more.
 
 // mayTell: a resident about themself or whoever they are a proxy of, clerks and the registrar about anyone, an import source likewise.
-// Registrations and deaths need the registrar's authority; a registration also a clerk's.
+// Registrations and deaths need the registrar's authority; a registration also a clerk's. To verify, and to take a death back, is for the
+// registrar alone.
 func mayTell(actor journal.Actor, eventType string) bool {
+	if eventType == journal.TypeChangeVerified || eventType == journal.TypeDeathCorrected {
+		return actor.Kind == journal.ActorRegistrar
+	}
 	switch actor.Kind {
 	case journal.ActorRegistrar, journal.ActorSource:
 		return true

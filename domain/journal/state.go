@@ -20,10 +20,12 @@ type State struct {
 	Standing consent.Standing
 	// Corrected are the positions of what was told and holds no more, each with that of the correction or cancellation.
 	Corrected map[int64]int64
-	Death     int64  // position of the death-registered that holds; 0 for none
-	Language  string // en or fr, as told last; empty where it was never told, or was erased
-	Proxies   []Proxy
-	Holds     []LegalHoldSet
+	// Verified are the positions of what a registrar has stood behind since.
+	Verified map[int64]bool
+	Death    int64  // position of the death-registered that holds; 0 for none
+	Language string // en or fr, as told last; empty where it was never told, or was erased
+	Proxies  []Proxy
+	Holds    []LegalHoldSet
 	// Gone is set once the citizen is not served under this id any more, by the event that said so; nil while they are.
 	Gone *Gone
 }
@@ -73,7 +75,7 @@ func (s *State) Expect() eventstore.Expect {
 func (s *State) Clone() *State {
 	c := *s
 	c.Standing = *s.Standing.Clone()
-	c.Corrected = maps.Clone(s.Corrected)
+	c.Corrected, c.Verified = maps.Clone(s.Corrected), maps.Clone(s.Verified)
 	c.Proxies, c.Holds = slices.Clone(s.Proxies), slices.Clone(s.Holds)
 	return &c
 }
@@ -120,6 +122,11 @@ func (s *State) applyLaw(position int64, event any) {
 		}
 	case ChangeCancelled:
 		s.correct(e.Corrects, position)
+	case ChangeVerified:
+		if s.Verified == nil {
+			s.Verified = map[int64]bool{}
+		}
+		s.Verified[e.Verifies] = true
 	case DeathCorrected:
 		s.correct(e.Corrects, position)
 		s.Profile.Deceased, s.Death = false, 0
@@ -194,7 +201,7 @@ func dateOf(text string) consent.Date {
 func shapesState(eventType string) bool {
 	switch eventType {
 	case citizen.PersonRegistered, citizen.LanguageChanged, TypeConsentGranted, TypeConsentWithdrawn, TypeMinistryLinked, TypeMinistryUnlinked,
-		TypeChangeCorrected, TypeChangeCancelled, TypeDeathCorrected, TypeProxyGranted, TypeProxyEnded, TypeRestrictionSet, TypeRestrictionLift,
+		TypeChangeCorrected, TypeChangeCancelled, TypeChangeVerified, TypeDeathCorrected, TypeProxyGranted, TypeProxyEnded, TypeRestrictionSet, TypeRestrictionLift,
 		TypeLegalHoldSet, TypeLegalHoldLifted, TypeCitizensMerged, TypeErased:
 		return true
 	}
