@@ -27,10 +27,11 @@ type benchConfig struct {
 	round    time.Duration
 	citizens int
 	lines    int
+	events   int
 }
 
 // benchParts are the parts of a run, in order.
-var benchParts = []string{"import", "replay", "append", "tell", "lines", "decide"}
+var benchParts = []string{"import", "replay", "append", "tell", "lines", "decide", "prove"}
 
 func (c *cli) benchCommand() *cobra.Command {
 	var b benchConfig
@@ -56,6 +57,7 @@ func (c *cli) benchCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&b.round, "round", 3*time.Second, "how long a round takes")
 	cmd.Flags().IntVar(&b.citizens, "citizens", 20000, "invented citizens for tell")
 	cmd.Flags().IntVar(&b.lines, "lines", 100000, "lines for the import of lines")
+	cmd.Flags().IntVar(&b.events, "events", 100000, "events of the log that is proved")
 	return cmd
 }
 
@@ -88,7 +90,7 @@ func (c *cli) bench(ctx context.Context, b benchConfig) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, benchConfig, func(storebench.Line)) error
-	}{{"tell", c.benchTell}, {"lines", c.benchLines}, {"decide", c.benchDecide}} {
+	}{{"tell", c.benchTell}, {"lines", c.benchLines}, {"decide", c.benchDecide}, {"prove", c.benchProve}} {
 		if !slices.Contains(b.parts, part.name) {
 			continue
 		}
