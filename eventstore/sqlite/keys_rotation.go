@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/ncruces/go-sqlite3"
@@ -15,6 +16,9 @@ import (
 
 // errLeftBehind: another process's reader kept the old bytes in the files for longer than keysBusy. The same call again removes them.
 var errLeftBehind = errors.New("what was replaced still stands in the write-ahead log, for another process reads: try again")
+
+// keysPause is how long replace waits before it tries again to cut the log off.
+const keysPause = 2 * time.Millisecond
 
 // wrappedSize is the length of a usual wrapped key: a tombstone where there never was a key looks like any other.
 const wrappedSize = 60
@@ -194,26 +198,33 @@ func (k *Keys) replace(ctx context.Context, do func(*keysConn) error) error {
 	if err := k.write.transaction(ctx, do); err != nil {
 		return err
 	}
-	return k.write.truncate(ctx)
+	for deadline := time.Now().Add(keysBusy); ; {
+		cut, err := k.write.truncate(ctx)
+		if err != nil || cut {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errLeftBehind
+		}
+		select { // another connection is writing the log back; SQLite tells nobody when it is done
+		case <-time.After(keysPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
-// truncate writes the write-ahead log back and cuts it off.
-func (c *keysConn) truncate(ctx context.Context) error {
+// truncate writes the write-ahead log back and cuts it off, unless another connection is at it or still reads it.
+func (c *keysConn) truncate(ctx context.Context) (cut bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn == nil {
-		return eventstore.ErrClosed
+		return false, eventstore.ErrClosed
 	}
 	old := c.conn.SetInterrupt(ctx)
 	defer c.conn.SetInterrupt(old)
-	busy := false
-	if _, err := c.row(func(s *sqlite3.Stmt) { busy = s.ColumnBool(0) }, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
-		return err
-	}
-	if busy {
-		return errLeftBehind
-	}
-	return nil
+	_, err = c.row(func(s *sqlite3.Stmt) { cut = !s.ColumnBool(0) }, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return cut, err
 }
 
 // rows runs sql and hands each of its rows to scan.
