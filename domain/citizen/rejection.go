@@ -26,10 +26,13 @@ const (
 	CodeCircularProxy    = "circular-proxy"
 	CodeLegalHold        = "legal-hold"
 	CodeNoSuchHold       = "no-such-hold"
+	CodeNoSuchProxy      = "no-such-proxy"
 	CodeNoCapacity       = "no-capacity" // a proxy, but not for this, or not now
 	CodeNotDead          = "not-dead"
 	CodeNotYourChange    = "not-your-change"
-	CodeSamePerson       = "same-person" // where two different people are needed: a proxy, a merge, an approval
+	CodeNoRestriction    = "no-such-restriction"
+	CodeNoRequest        = "no-such-request" // of what two people must do together
+	CodeSamePerson       = "same-person"     // where two different people are needed: a proxy, a merge, an approval
 
 	// Of agreements, by officers.
 	CodeUnknownVersion  = "unknown-version"
@@ -117,6 +120,9 @@ var reasons = []reason{
 	{CodeNoCapacity, at("/person"),
 		"You may not do this for this person, or not at this time.",
 		"Vous ne pouvez pas faire cela pour cette personne, ou pas en ce moment."},
+	{CodeNoSuchProxy, at("/data/proxy"),
+		"Nobody of this name may act for this person.",
+		"Aucune personne ainsi désignée ne peut agir pour cette personne."},
 	{CodeNotDead, at("/person"),
 		"No death is registered for this person.",
 		"Aucun décès n’est inscrit pour cette personne."},
@@ -126,6 +132,12 @@ var reasons = []reason{
 	{CodeSamePerson, nil,
 		"Two different people are needed for this. This is one and the same person.",
 		"Il faut deux personnes différentes. Ici, il s’agit d’une seule et même personne."},
+	{CodeNoRestriction, at("/person"),
+		"This person is not protected, so there is nothing to lift.",
+		"Cette personne n’est pas protégée; il n’y a donc rien à lever."},
+	{CodeNoRequest, at("/request"),
+		"There is no such request, or it is older than 24 hours, or it was for something else. Ask again.",
+		"Cette demande n’existe pas, date de plus de 24 heures ou visait autre chose. Présentez-la de nouveau."},
 	{CodeUnknownVersion, at("/version"),
 		"No such version of an agreement was proposed.",
 		"Aucune version semblable d’une entente n’a été proposée."},

@@ -50,6 +50,7 @@ var hubKinds = map[string]kind{
 	TypeProxyEnded:       {eventstore.Evidence, false, decodeAs[ProxyEnded]},
 	TypeRestrictionSet:   {eventstore.Evidence, true, decodeAs[RestrictionSet]},
 	TypeRestrictionLift:  {eventstore.Evidence, false, decodeAs[RestrictionLifted]},
+	TypeReplacementAsked: {eventstore.Evidence, false, decodeAs[ReplacementAsked]},
 	TypeIdentityReplaced: {eventstore.IdentityTie, true, decodeAs[IdentityReplaced]},
 	TypeCitizensMerged:   {eventstore.Evidence, true, decodeAs[CitizensMerged]},
 	TypeLegalHoldSet:     {eventstore.Evidence, false, decodeAs[LegalHoldSet]},
@@ -121,6 +122,8 @@ func typeOfLaw(event any) (string, error) {
 		return TypeRestrictionSet, nil
 	case RestrictionLifted:
 		return TypeRestrictionLift, nil
+	case ReplacementAsked:
+		return TypeReplacementAsked, nil
 	case IdentityReplaced:
 		return TypeIdentityReplaced, nil
 	case CitizensMerged:

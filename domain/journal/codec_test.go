@@ -21,6 +21,7 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
+	"github.com/tellonce/hub/eventstore/seal"
 )
 
 var (
@@ -95,7 +96,10 @@ func samplesOfLaw() []any {
 		journal.ProxyGranted{Kind: journal.ProxyAttorney, Proxy: other, Scope: []string{"address-changed"}, Until: "2030-01-01"},
 		journal.ProxyEnded{Proxy: other},
 		journal.RestrictionSet{Keeps: []string{other}, Kind: journal.RestrictionViolence, Through: other, Until: "2030-01-01"},
+		journal.RestrictionSet{Kind: journal.RestrictionViolence, Reason: "Danger"},
 		journal.RestrictionLifted{Through: other},
+		journal.RestrictionLifted{Reason: "Over", Through: other},
+		journal.ReplacementAsked{Case: "C-2", Digest: "00ff", Reason: "Danger <now>"},
 		journal.IdentityReplaced{New: other},
 		journal.CitizensMerged{Kept: other},
 		journal.LegalHoldSet{Authority: "Court of <X>", Classes: []eventstore.Class{1, 2}, Until: "2030-01-01"},
@@ -125,7 +129,9 @@ func put(t testing.TB, j *journal.Journal, aggregate eventstore.Aggregate, meta 
 	for i := range positions {
 		positions[i] = results[0].Position + int64(i)
 	}
-	entries, err := j.Read(context.Background(), positions...)
+	ctx, err := seal.WithTwoOfficers(context.Background(), "one", "another") // an identity's tie opens for nobody else
+	require.NoError(t, err)
+	entries, err := j.Read(ctx, positions...)
 	require.NoError(t, err)
 	return entries
 }

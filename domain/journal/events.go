@@ -38,6 +38,7 @@ const (
 	TypeRestrictionSet   = "restriction-set"
 	TypeRestrictionLift  = "restriction-lifted"
 	TypeIdentityReplaced = "identity-replaced"
+	TypeReplacementAsked = "identity-replacement-asked"
 	TypeCitizensMerged   = "citizens-merged"
 	TypeLegalHoldSet     = "legal-hold-set"
 	TypeLegalHoldLifted  = "legal-hold-lifted"
@@ -207,6 +208,9 @@ type Redelivered struct {
 
 // Accessed is an officer's or auditor's look, on the log before the answer is shown.
 type Accessed struct {
+	// About is the citizen id of a protected person who was asked for and not shown. The record's subject is nobody, so that it is
+	// appended as if the person were unknown; the person and protectors find it.
+	About       string `json:"about,omitempty"`
 	Case        string `json:"case,omitempty"`
 	HiddenUntil string `json:"hidden_until,omitempty"`
 	HiddenWhy   string `json:"hidden_why,omitempty"`

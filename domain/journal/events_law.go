@@ -62,6 +62,8 @@ type RestrictionSet struct {
 	// Keeps are the citizen ids of proxies who go on acting; all others are suspended while it lasts.
 	Keeps []string `json:"keeps,omitempty"`
 	Kind  string   `json:"kind"` // violence, adoption, witness-protection, gender-history
+	// Reason is why the protector set it.
+	Reason string `json:"reason,omitempty"`
 	// Through is the citizen id of the protected parent by whom a child is covered; empty if the person is protected themself.
 	Through string `json:"through,omitempty"`
 	Until   string `json:"until,omitempty"` // the last day, ISO 8601; empty: open
@@ -77,7 +79,16 @@ const (
 
 // RestrictionLifted ends a citizen's protection.
 type RestrictionLifted struct {
+	Reason  string `json:"reason,omitempty"`  // why the protector lifted it
 	Through string `json:"through,omitempty"` // as in the RestrictionSet that it lifts
+}
+
+// ReplacementAsked says that a protector asks for a citizen's identity to be replaced; another one does it. What is to be done is not in
+// it: only a keyed digest, by which the second protector does what the first one asked.
+type ReplacementAsked struct {
+	Case   string `json:"case,omitempty"`
+	Digest string `json:"digest"` // hex
+	Reason string `json:"reason"`
 }
 
 // IdentityReplaced gives a citizen a new id. It stands in the old one's aggregate, and only two officers together can read it.

@@ -32,6 +32,8 @@ type Config struct {
 	// CachedStates bounds how many citizens' folded states are kept in memory (default 32,768, about 20 MiB). A stale one does no harm:
 	// the append that was judged by it is refused.
 	CachedStates int
+	// Unprotected shows protected people to everybody. It is there for the negative control of the tests that look for a leak; never set it.
+	Unprotected bool
 }
 
 // Journal reads and writes typed events. It is safe for concurrent use.
@@ -45,6 +47,8 @@ type Journal struct {
 	states   *lru.Cache[citizen.ID, *State]
 	law      atomic.Pointer[Law]
 	head     atomic.Int64 // latest recorded at seen, µs since the epoch
+
+	unprotected bool // Config.Unprotected
 }
 
 // ReadGenesis reads the record at position 0, or eventstore.ErrNoGenesis.
@@ -81,6 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &Journal{store: cfg.Store, keyring: cfg.Keyring, registry: cfg.Registry, clock: cfg.Clock, genesis: genesis, zone: zone, states: states}
+	j.unprotected = cfg.Unprotected
 	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}
@@ -270,12 +275,13 @@ type Entry struct {
 	eventstore.Recorded
 	Meta  Meta
 	Event any // a citizen.Change (value) or one of this package's events (value); nil where Err is set
-	// Err is seal.ErrDestroyed where the payload's key was erased: the record stands, its content is gone.
+	// Err is seal.ErrDestroyed where the payload's key was erased: the record stands, its content is gone. It is seal.ErrLocked where two
+	// officers together must ask for the content (seal.WithTwoOfficers).
 	Err error
 }
 
-// Open decodes records, with their keys fetched at once. A destroyed key is the entry's Err; anything else that can't be opened is
-// tampering and an error.
+// Open decodes records, with their keys fetched at once. A destroyed key, or a record that needs two officers, is the entry's Err; anything
+// else that can't be opened is tampering and an error.
 func (j *Journal) Open(ctx context.Context, recs []eventstore.Recorded) ([]Entry, error) {
 	plains, err := j.keyring.OpenAll(ctx, recs)
 	var partial *seal.PartialError
@@ -286,7 +292,8 @@ func (j *Journal) Open(ctx context.Context, recs []eventstore.Recorded) ([]Entry
 	for i := range recs {
 		out[i].Recorded = recs[i]
 		if partial != nil && partial.Errs[i] != nil {
-			if out[i].Err = partial.Errs[i]; !errors.Is(out[i].Err, seal.ErrDestroyed) {
+			out[i].Err = partial.Errs[i]
+			if !errors.Is(out[i].Err, seal.ErrDestroyed) && !errors.Is(out[i].Err, seal.ErrLocked) {
 				return nil, out[i].Err
 			}
 			continue

@@ -84,6 +84,9 @@ func (t Trail) Apply(ctx context.Context, tx *ViewTx, entries []Entry) error {
 			tx.Put(LaneKey('j', event.Stream, event.Lane, event.Number), binary.BigEndian.AppendUint64(nil, uint64(e.Position)))
 		case Accessed:
 			tx.Put(citizenKey('a', e.Subject, e.Position, 0), []byte{1})
+			if about, err := uuid.Parse(event.About); err == nil {
+				tx.Put(citizenKey('a', about, e.Position, 0), []byte{1})
+			}
 		}
 		if err != nil {
 			return err
