@@ -32,10 +32,10 @@ func bodyFrom(ctx context.Context) []byte {
 }
 
 // readBody is the middleware that reads a body, bounded in size and time, before its route. Routes find it with bodyFrom.
-func (s *server) readBody(optional bool) func(huma.Context, func(huma.Context)) {
+func (s *server) readBody(optional, yaml bool) func(huma.Context, func(huma.Context)) {
 	return func(c huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(c)
-		body, p := s.takeBody(w, r, optional)
+		body, p := s.takeBody(w, r, optional, yaml)
 		if p != nil {
 			p.write(w)
 			return
@@ -44,7 +44,7 @@ func (s *server) readBody(optional bool) func(huma.Context, func(huma.Context)) 
 	}
 }
 
-func (s *server) takeBody(w http.ResponseWriter, r *http.Request, optional bool) ([]byte, *problem) {
+func (s *server) takeBody(w http.ResponseWriter, r *http.Request, optional, yaml bool) ([]byte, *problem) {
 	if r.ContentLength > s.MaxBody {
 		return nil, newProblem(codeTooLarge)
 	}
@@ -62,17 +62,23 @@ func (s *server) takeBody(w http.ResponseWriter, r *http.Request, optional bool)
 		return nil, newProblem(codeCancelled)
 	case optional && len(body) == 0:
 		return nil, nil
-	case !isJSON(r.Header):
+	case !isMedia(r.Header, jsonType) && (!yaml || !isMedia(r.Header, yamlType)):
 		return nil, newProblem(codeMediaType)
 	}
 	return body, nil
 }
 
-// isJSON says whether a request's headers announce JSON in UTF-8 and nothing around it.
-func isJSON(h http.Header) bool {
+// The media types of bodies.
+const (
+	jsonType = "application/json"
+	yamlType = "application/yaml"
+)
+
+// isMedia says whether a request's headers announce a media type in UTF-8 and nothing around it.
+func isMedia(h http.Header, want string) bool {
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	charset, named := params["charset"]
-	return err == nil && media == "application/json" && (!named || strings.EqualFold(charset, "utf-8")) && h.Get("Content-Encoding") == ""
+	return err == nil && media == want && (!named || strings.EqualFold(charset, "utf-8")) && h.Get("Content-Encoding") == ""
 }
 
 // parseBody reads the body as one JSON object, strictly.

@@ -32,6 +32,7 @@ func (s *server) document() huma.Config {
 				{Name: "me", Description: "What a citizen sees and decides"},
 				{Name: "persons", Description: "Registering people"},
 				{Name: "streams", Description: "What a ministry receives, and answers"},
+				{Name: "agreements", Description: "Who may know what: proposed by one officer, approved by another"},
 				{Name: "audit", Description: "Why: every look is itself on the log"},
 				{Name: "public", Description: "For everybody, without a token"},
 			},
@@ -146,8 +147,9 @@ func (s *server) listMedia(id string) media {
 
 // example is what the document shows of an operation. All people and numbers in it are invented.
 type example struct {
-	Body   any `json:"body"`
-	Answer any `json:"answer"`
+	Body   any    `json:"body"`
+	YAML   string `json:"yaml"` // of a body that may also be YAML
+	Answer any    `json:"answer"`
 }
 
 //go:embed examples.json

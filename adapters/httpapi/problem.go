@@ -65,6 +65,7 @@ var answers = map[string]answer{
 	codeBodyTimeout:      {http.StatusRequestTimeout, "The request's body took too long to arrive."},
 	codeUnknownCursor: {http.StatusConflict, "This cursor was never given out by this lane of this log. Read on from the last cursor that " +
 		"you stored, or leave `after` out to read from the first event; ask the operator if the log was restored."},
+	codeOtherContent:   {http.StatusConflict, "This version was proposed with other content. Give it a new version number."},
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},

@@ -27,6 +27,7 @@ type route struct {
 	status       int            // of success; 0: 200
 	body         any            // a value of the request body's type, for the document; nil: no body
 	optionalBody bool
+	yaml         bool     // the body may also be YAML
 	codes        []string // problems, apart from those that every route of its kind has
 }
 
@@ -94,7 +95,7 @@ func (s *server) operation(rt route) huma.Operation {
 		s.public[rt.method+" "+rt.path] = true
 	}
 	if rt.body != nil {
-		op.Middlewares = append(op.Middlewares, s.readBody(rt.optionalBody))
+		op.Middlewares = append(op.Middlewares, s.readBody(rt.optionalBody, rt.yaml))
 		codes = append(codes, codeTooLarge, codeMediaType, codeBodyTimeout, citizen.CodeMalformedJSON, citizen.CodeSchema)
 	}
 	s.documentProblems(&op, codes)
@@ -142,6 +143,11 @@ func (s *server) documentBody(rt route) {
 	op.RequestBody = &huma.RequestBody{Required: !rt.optionalBody, Content: media{
 		"application/json": {Schema: s.schema(reflect.TypeOf(rt.body)), Example: s.examples[rt.id].Body},
 	}}
+	if rt.yaml {
+		op.RequestBody.Content[yamlType] = &huma.MediaType{
+			Schema: &huma.Schema{Type: "string", Description: "the same in YAML"}, Example: s.examples[rt.id].YAML,
+		}
+	}
 }
 
 // gate lets only some roles pass. Who is calling was put into the context by whoever checked the token.

@@ -79,6 +79,7 @@ func New(c Config) (http.Handler, error) {
 	s.ministryRoutes()
 	s.feedRoutes()
 	s.officerRoutes()
+	s.agreementRoutes()
 	if err := s.publicRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
