@@ -19,9 +19,10 @@ type history struct {
 	unread  []journal.Entry // of the agreements, since law was folded
 	day     journal.Day     // of the last record
 	pages   [2][]journal.Entry
+	words   map[string]string // of ministries, agreements and fields: one copy of each, whoever's state names it
 }
 
-// person is what the history holds of one citizen.
+// person is what the history holds of one citizen: with two links and a grant some 520 bytes in all.
 type person struct {
 	state   journal.State
 	effects []effect // of a dry run
@@ -37,7 +38,7 @@ type decision struct {
 }
 
 func newHistory(j *journal.Journal) *history {
-	return &history{journal: j, people: map[citizen.ID]*person{}}
+	return &history{journal: j, people: map[citizen.ID]*person{}, words: map[string]string{}}
 }
 
 // replay folds the log up to (excluding) a position. judge is asked at every decided; open says which of the records that deciding could
@@ -83,9 +84,32 @@ func (h *history) take(ctx context.Context, e *journal.Entry, judge func(context
 				return err
 			}
 		}
+		h.slim(e)
 		p.state.Fold(e)
 	}
 	return nil
+}
+
+// slim takes from an entry what a state would keep and deciding never asks: references, and further copies of the same words.
+func (h *history) slim(e *journal.Entry) {
+	switch event := e.Event.(type) {
+	case journal.MinistryLinked:
+		e.Event = journal.MinistryLinked{Ministry: h.word(event.Ministry)}
+	case journal.ConsentGranted:
+		event.Agreement = h.word(event.Agreement)
+		for i := range event.Fields {
+			event.Fields[i] = h.word(event.Fields[i])
+		}
+		e.Event = event
+	}
+}
+
+func (h *history) word(w string) string {
+	if known, ok := h.words[w]; ok {
+		return known
+	}
+	h.words[w] = w
+	return w
 }
 
 func destroyed(e *journal.Entry) bool { return errors.Is(e.Err, seal.ErrDestroyed) }
