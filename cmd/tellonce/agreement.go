@@ -19,7 +19,8 @@ import (
 )
 
 func (c *cli) agreementCommand() *cobra.Command {
-	return group("agreement", "Data-sharing agreements: load, list", c.agreementLoad(), c.agreementList(), c.agreementDryRun())
+	return group("agreement", "Data-sharing agreements: load, propose, dry-run, approve, end, list",
+		c.agreementLoad(), c.agreementPropose(), c.agreementDryRun(), c.agreementApprove(), c.agreementEnd(), c.agreementList())
 }
 
 func (c *cli) agreementLoad() *cobra.Command {
@@ -44,7 +45,11 @@ func (c *cli) agreementLoad() *cobra.Command {
 					return err
 				}
 			}
-			return out.flush()
+			if err := out.flush(); err != nil {
+				return err
+			}
+			_, err = c.settle(cmd.Context(), h)
+			return err
 		},
 	}
 }
@@ -55,79 +60,44 @@ func (h *hub) loadAgreements(ctx context.Context, dir fs.FS, name string) ([]com
 	if err != nil {
 		return nil, fmt.Errorf("the agreements can't be read: %w", err)
 	}
-	var agreements []consent.Agreement
-	var errs []error
+	var names []string
 	for _, file := range files {
-		if ext := filepath.Ext(file.Name()); file.IsDir() || (ext != ".yaml" && ext != ".yml") {
-			continue
+		if ext := filepath.Ext(file.Name()); !file.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			names = append(names, file.Name())
 		}
-		text, err := fs.ReadFile(dir, file.Name())
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there is no agreement (*.yaml) in %s", name)
+	}
+	read := func(file string) ([]byte, error) { return fs.ReadFile(dir, file) }
+	agreements, err := h.parseAgreements(names, read, func(file string) string { return filepath.Join(name, file) })
+	if err != nil {
+		return nil, fmt.Errorf("nothing is loaded:\n%w", err)
+	}
+	slices.SortFunc(agreements, func(a, b consent.Agreement) int { return strings.Compare(a.ID, b.ID) })
+	return h.command.LoadAgreements(ctx, commandLine(), agreements)
+}
+
+// parseAgreements reads files, all or none; every fault of all of them is in the error, with file, line and column.
+func (h *hub) parseAgreements(names []string, read func(string) ([]byte, error), shown func(string) string) ([]consent.Agreement, error) {
+	agreements := make([]consent.Agreement, 0, len(names))
+	var errs []error
+	for _, name := range names {
+		text, err := read(name)
 		if err != nil {
 			return nil, err
 		}
-		agreement, err := schemas.ParseAgreement(filepath.Join(name, file.Name()), text, h.registry)
+		agreement, err := schemas.ParseAgreement(shown(name), text, h.registry)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		agreements = append(agreements, agreement)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("nothing is loaded:\n%w", err)
-	}
-	if len(agreements) == 0 {
-		return nil, fmt.Errorf("there is no agreement (*.yaml) in %s", name)
-	}
-	slices.SortFunc(agreements, func(a, b consent.Agreement) int { return strings.Compare(a.ID, b.ID) })
-	return h.command.LoadAgreements(ctx, commandLine(), agreements)
+	return agreements, errors.Join(errs...)
 }
 
 // commandLine is the operator at the terminal.
 func commandLine() command.Command {
 	return command.Command{Actor: journal.Actor{Kind: journal.ActorOperator, Role: journal.RoleOperator, ID: "command line"}, Issuer: journal.IssuerCommand}
-}
-
-func (c *cli) agreementList() *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "List the agreements that are approved and not ended",
-		Args:  exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			agreements, err := h.command.Agreements(cmd.Context())
-			if err != nil {
-				return err
-			}
-			out := c.lines()
-			for _, a := range agreements {
-				if err := out.emit(listed(&a), fmt.Sprintf("%-24s v%d  %-8s %-20s from %s  %s", a.ID, a.Version, a.Basis.Kind, a.Stream, a.ValidFrom, a.Title.EN)); err != nil {
-					return err
-				}
-			}
-			return out.flush()
-		},
-	}
-}
-
-// listed is an agreement in the lists of the command line.
-func listed(a *consent.Agreement) map[string]any {
-	events := make([]string, len(a.Shares))
-	for i, s := range a.Shares {
-		events[i] = s.Event
-	}
-	object := map[string]any{
-		"id": a.ID, "version": a.Version, "ministry": a.Ministry, "stream": a.Stream, "basis": a.Basis.Kind, "population": a.Population,
-		"title": map[string]string{"en": a.Title.EN, "fr": a.Title.FR}, "events": events,
-	}
-	if a.ValidFrom != 0 {
-		object["valid_from"] = a.ValidFrom.String()
-	}
-	if a.ValidUntil != 0 {
-		object["valid_until"] = a.ValidUntil.String()
-	}
-	return object
 }
