@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,15 +74,30 @@ func (h *Handler) do(ctx context.Context, c Command, id citizen.ID, ask judge) (
 // doMany judges and appends one command about several citizens: all of it, or nothing. The append expects every one of them as it was
 // judged, written or not.
 func (h *Handler) doMany(ctx context.Context, c Command, ids []citizen.ID, ask judgeMany) (Result, error) {
+	return h.doRelated(ctx, c, ids, nil, ask)
+}
+
+// doRelated is doMany also about citizens who are related to those of ids. related lists them anew at each attempt, after the states of ids
+// were read: who becomes related later changes one of those, and the append is refused.
+func (h *Handler) doRelated(
+	ctx context.Context, c Command, ids []citizen.ID, related func(context.Context) ([]citizen.ID, error), ask judgeMany,
+) (Result, error) {
 	fresh := false
 	for range maxAttempts {
 		law, states, err := h.load(ctx, ids, fresh)
+		if err == nil && related != nil {
+			states, err = h.loadRelated(ctx, states, related)
+		}
 		if err != nil {
 			return Result{}, err
 		}
 		timing := journal.Timing{Told: true, At: c.RecordAt}
 		day := h.journal.DayOf(h.journal.Now(timing))
-		v, rejection := ask(law, states, day)
+		seen := h.seen(c.Actor, states, day)
+		v, rejection := ask(law, seen, day)
+		if rejection == nil && writesUnseen(states, seen, v) {
+			rejection = citizen.Reject(citizen.CodeUnknownPerson)
+		}
 		if rejection != nil {
 			if !fresh { // what this process remembers may be stale: only the log itself may refuse a citizen
 				fresh = true
@@ -126,6 +142,48 @@ func (h *Handler) load(ctx context.Context, ids []citizen.ID, fresh bool) (*jour
 	}
 	states, err := readStates(ctx, ids...)
 	return law, states, err
+}
+
+// loadRelated adds the states of related citizens, each once.
+func (h *Handler) loadRelated(
+	ctx context.Context, states []*journal.State, related func(context.Context) ([]citizen.ID, error),
+) ([]*journal.State, error) {
+	ids, err := related(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(distinct(ids), func(id citizen.ID) bool {
+		return slices.ContainsFunc(states, func(s *journal.State) bool { return s.ID == id })
+	})
+	more, err := h.journal.FreshStates(ctx, ids...)
+	return slices.Concat(states, more), err
+}
+
+// seen are states as this actor may know of them: of somebody who is hidden from them, that of a citizen who was never registered. Every
+// use case then answers about both alike, without thinking of it.
+func (h *Handler) seen(actor journal.Actor, states []*journal.State, day journal.Day) []*journal.State {
+	out := make([]*journal.State, len(states))
+	for i, state := range states {
+		if out[i] = state; h.journal.Hides(state, actor, day.Date) {
+			out[i] = &journal.State{ID: state.ID, Version: state.Version}
+		}
+	}
+	return out
+}
+
+// writesUnseen says whether a verdict would write to somebody who is hidden from the actor: a registration, or what names an id that the
+// caller should not know.
+func writesUnseen(states, seen []*journal.State, v verdict) bool {
+	for i := range states {
+		if states[i] == seen[i] {
+			continue
+		}
+		aggregate := journal.CitizenAggregate(states[i].ID)
+		if slices.ContainsFunc(v.events, func(n journal.New) bool { return n.Aggregate == aggregate }) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse answers a rejected command, unless the log knows it: what was accepted once is answered the same for ever.
@@ -202,13 +260,18 @@ func step(c Command, law *journal.Law, states []*journal.State, day journal.Day,
 // applied is a citizen's state after a verdict was appended at a position.
 func applied(state *journal.State, position int64, v verdict) *journal.State {
 	after := state.Clone()
+	applyTo(after, position, v)
+	return after
+}
+
+// applyTo folds what a verdict appended about the citizen of a state, at a position, into it.
+func applyTo(state *journal.State, position int64, v verdict) {
 	aggregate := journal.CitizenAggregate(state.ID)
 	for i := range v.events {
 		if v.events[i].Aggregate == aggregate {
-			after.Apply(position+int64(i), v.events[i].Event)
+			state.Apply(position+int64(i), v.events[i].Event)
 		}
 	}
-	return after
 }
 
 // about is a new event of a citizen's own aggregate.

@@ -38,6 +38,7 @@ type importLine struct {
 	parsed  *schemas.Line
 	problem *schemas.Problem
 	citizen citizen.ID
+	child   citizen.ID // who is registered by it, if it tells a birth
 	known   eventstore.Known
 	end     int64    // bytes of the input up to its end
 	sum     [32]byte // hash of them
@@ -183,11 +184,26 @@ func (im *importer) prepare(ctx context.Context, lines []importLine) error {
 		return err
 	}
 	ids := citizensOf(lines)
-	if err := im.h.journal.EnsureKeys(ctx, ids...); err != nil {
+	if err := im.h.journal.EnsureKeys(ctx, append(childrenOf(lines), ids...)...); err != nil {
 		return err
 	}
 	_, err := im.h.journal.States(ctx, ids...)
 	return err
+}
+
+// childrenOf gives their ids to the children whose births lines tell. A command that is known already registers nobody again.
+func childrenOf(lines []importLine) []citizen.ID {
+	var ids []citizen.ID
+	for i := range lines {
+		l := &lines[i]
+		if l.problem != nil || l.citizen.IsZero() || l.known.Found || l.known.Reused {
+			continue
+		}
+		if l.child = childOf(l.parsed.Type); !l.child.IsZero() {
+			ids = append(ids, l.child)
+		}
+	}
+	return ids
 }
 
 // identify fills in who the lines are about and which commands are known. A reference that a valid registration names gets its citizen.
@@ -274,10 +290,13 @@ func (b *batch) judge(line *importLine) bool {
 	day := b.h.journal.DayOf(now)
 	position, _ := aims(line.parsed.Type, line.parsed.Data)
 	on := b.targets[position]
+	if line.child.IsZero() { // its person was not known yet when it was prepared
+		line.child = childOf(line.parsed.Type)
+	}
 	if position != 0 && on.subject.IsZero() && len(b.steps) > 0 { // it may be about something in this very batch
 		return false
 	}
-	v, rejection := b.h.judgeLine(c, line.parsed, on)(b.law, state, day)
+	v, rejection := b.h.judgeLine(c, line, on)(b.law, state, day)
 	if rejection != nil {
 		b.refused[line.citizen] = true
 		b.result(line, Rejected, rejection, -1)
@@ -359,9 +378,7 @@ func (b *batch) remember(results []eventstore.Result) {
 			state = b.base[b.about[s]].Clone()
 			states[b.about[s]] = state
 		}
-		for i := range v.events {
-			state.Apply(results[s].Position+int64(i), v.events[i].Event)
-		}
+		applyTo(state, results[s].Position, v)
 	}
 	for _, state := range states {
 		b.h.journal.Remember(state)
@@ -369,7 +386,8 @@ func (b *batch) remember(results []eventstore.Result) {
 }
 
 // judgeLine is the use case of a line, by its type. on is what it is about, where it is about something told before.
-func (h *Handler) judgeLine(c Command, line *schemas.Line, on target) judge {
+func (h *Handler) judgeLine(c Command, told *importLine, on target) judge {
+	line := told.parsed
 	text := func(member string) string { s, _ := line.Data[member].(string); return s }
 	switch line.Type {
 	case journal.TypeConsentGranted:
@@ -381,7 +399,7 @@ func (h *Handler) judgeLine(c Command, line *schemas.Line, on target) judge {
 	case journal.TypeMinistryUnlinked:
 		return judgeUnlink(c, text("ministry"), line.Effective)
 	}
-	change := Change{Type: line.Type, Effective: line.Effective, Data: line.Data, Canonical: line.Canonical, on: on}
+	change := Change{Type: line.Type, Effective: line.Effective, Data: line.Data, Canonical: line.Canonical, on: on, child: told.child}
 	return func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 		if !mayTell(c.Actor, line.Type) { // a source without the registrar's authority
 			return verdict{}, citizen.RejectAt(citizen.CodeNoCapacity, "/type")

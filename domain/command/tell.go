@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -21,7 +20,8 @@ type Change struct {
 	Consents  []Choice
 	Preview   string // the digest of the preview that was shown; empty: none was
 
-	on target // what it is about, where it is about something told before
+	on    target     // what it is about, where it is about something told before
+	child citizen.ID // who is registered with a birth; zero in a preview
 }
 
 // Choice is one line of a form's consents: a grant of fields (nil: all that the agreement shares), or a withdrawal.
@@ -52,6 +52,7 @@ func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Cha
 	if err := h.aim(ctx, c.Actor, id, &change); err != nil {
 		return Result{}, err
 	}
+	change.child = childOf(change.Type)
 	var stale *StalePreview
 	result, err := h.do(ctx, c, id, func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 		stale = nil
@@ -85,7 +86,7 @@ func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.I
 	ask := func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 		return h.judgeTell(c, change, law, state, day)
 	}
-	v, rejection := c.asked(ask)(law, states, day)
+	v, rejection := c.asked(ask)(law, h.seen(actor, states, day), day)
 	if rejection != nil {
 		return Preview{}, refusal(rejection)
 	}
@@ -124,14 +125,15 @@ func (h *Handler) judgeTell(c Command, change Change, law *journal.Law, state *j
 	}
 	v.events = append(v.events, told)
 	// Step 5 of a change's life: who may know, judged with everything that this very append brings.
-	decided := journal.Decided{Agreements: law.Version, Engine: consent.EngineVersion}
-	if fact.Type != "" {
-		decided = h.journal.Judge(law, applied(state, provisional, v), fact, day)
-	}
+	// Where no fact holds by it, as with a cancellation, nobody may.
+	decided := h.journal.Judge(law, applied(state, provisional, v), fact, day)
 	v.decisions = decided.Decisions
 	record := about(state, decided, journal.Meta{Effective: change.Effective, Command: c.ID})
 	record.Cause = eventstore.CauseBefore(1)
 	v.events = append(v.events, record)
+	if !change.child.IsZero() {
+		h.born(c, change, law, state, day, &v)
+	}
 	return v, nil
 }
 
