@@ -136,12 +136,15 @@ func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bo
 		return fmt.Errorf("seal: the key store answered %d of %d keys", len(stored), len(ids))
 	}
 	var missing []KeyID
+	var closed []StoredKey
 	for i, s := range stored {
 		switch {
 		case s.Ref != 0 && s.KeyID != ids[i]:
 			return errAnotherKey
 		case s.Ref != 0:
-			out[ids[i]] = k.ready(s)
+			if out[ids[i]] = k.ready(s); out[ids[i]].err != nil {
+				closed = append(closed, s)
+			}
 		case wanted[ids[i]]:
 			missing = append(missing, ids[i])
 		default:
@@ -153,9 +156,39 @@ func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bo
 			return err
 		}
 	}
+	if len(closed) > 0 {
+		if err := k.readAgain(ctx, closed, out); err != nil {
+			return err
+		}
+	}
 	for i, id := range ids {
 		if l := out[id]; l.key != nil {
 			k.cache.put(l.key, evictions[i])
+		}
+	}
+	return nil
+}
+
+// readAgain looks once more at keys that did not open: between the read and the attempt they may have been wrapped anew, and the epoch
+// under which they stood retired.
+func (k *Keyring) readAgain(ctx context.Context, closed []StoredKey, out map[KeyID]loaded) error {
+	ids := make([]KeyID, len(closed))
+	for i, s := range closed {
+		ids[i] = s.KeyID
+	}
+	stored, err := k.store.Keys(ctx, ids...)
+	if err != nil {
+		return fmt.Errorf("seal: read keys: %w", err)
+	}
+	if len(stored) != len(ids) {
+		return fmt.Errorf("seal: the key store answered %d of %d keys", len(stored), len(ids))
+	}
+	for i, s := range stored {
+		if s.KeyID != ids[i] {
+			return errAnotherKey
+		}
+		if s.Destroyed || !bytes.Equal(s.Wrapped, closed[i].Wrapped) {
+			out[ids[i]] = k.ready(s)
 		}
 	}
 	return nil

@@ -35,13 +35,23 @@ func (k *Keyring) Epochs(ctx context.Context) (map[int32]int64, error) {
 	return out, nil
 }
 
-// CloseEpochs closes the epochs before the wrapper's newest: from its return on no process stores a key under one of them. ErrStaleEpoch
-// if the newest at hand is not the newest there is: a wrapper that has been put back from a backup must not begin another epoch.
-func (k *Keyring) CloseEpochs(ctx context.Context) error {
-	if err := k.store.RaiseEpoch(ctx, k.wrapper.Epoch()); err != nil {
-		return fmt.Errorf("seal: close the earlier epochs: %w", err)
+// CloseEpochs closes the epochs before the wrapper's newest: from its return on no process stores a key under one of them. It returns
+// what Epochs counts after that. ErrStaleEpoch if the newest at hand is not the newest there is: a file of wrapping keys that was put back
+// from a backup must not begin another epoch under the number of one that exists.
+func (k *Keyring) CloseEpochs(ctx context.Context) (standing map[int32]int64, err error) {
+	newest := k.wrapper.Epoch()
+	if err := k.store.RaiseEpoch(ctx, newest); err != nil {
+		return nil, fmt.Errorf("seal: close the earlier epochs: %w", err)
 	}
-	return nil
+	if standing, err = k.Epochs(ctx); err != nil {
+		return nil, err
+	}
+	for epoch := range standing {
+		if epoch > newest {
+			return nil, ErrStaleEpoch
+		}
+	}
+	return standing, nil
 }
 
 // Rewrap wraps every stored key, and the hub's own secret, under the wrapper's newest epoch, and returns how many keys that were. The
@@ -52,15 +62,9 @@ func (k *Keyring) CloseEpochs(ctx context.Context) error {
 // If we stop anywhere, each key stands under the one epoch or under the other, and the same call again finishes. A key that does not open
 // is left as it is, and the error is ErrWrongWrapper, after all others were done.
 func (k *Keyring) Rewrap(ctx context.Context, progress func(done, total int64)) (int64, error) {
-	if err := k.CloseEpochs(ctx); err != nil {
-		return 0, err
-	}
+	standing, err := k.CloseEpochs(ctx)
 	r := rewrapping{Keyring: k, epoch: k.wrapper.Epoch(), progress: progress}
-	for last := int64(-1); ; {
-		standing, err := k.Epochs(ctx)
-		if err != nil {
-			return r.done, err
-		}
+	for last := int64(-1); err == nil; standing, err = k.Epochs(ctx) {
 		left := Before(standing, r.epoch)
 		switch {
 		case left == 0:
@@ -75,6 +79,7 @@ func (k *Keyring) Rewrap(ctx context.Context, progress func(done, total int64)) 
 			return r.done, err
 		}
 	}
+	return r.done, err
 }
 
 // Before is how many keys stand under epochs earlier than the given one.
