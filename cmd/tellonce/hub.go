@@ -32,6 +32,8 @@ type hub struct {
 	logger     *slog.Logger
 	store      eventstore.Store
 	keyStore   seal.KeyStore
+	wrapper    *keys.FileWrapper
+	keyring    *seal.Keyring
 	registry   *schemas.Registry
 	journal    *journal.Journal
 	command    *command.Handler
@@ -132,22 +134,20 @@ func (h *hub) openKeys(ctx context.Context) error {
 	return nil
 }
 
-func (h *hub) openJournal(ctx context.Context, genesis journal.Genesis) error {
-	wrapper, err := keys.OpenWrapper(h.config.keysDir())
-	if err != nil {
+func (h *hub) openJournal(ctx context.Context, genesis journal.Genesis) (err error) {
+	if h.wrapper, err = keys.OpenWrapper(h.config.keysDir()); err != nil {
 		return err
 	}
 	if err := h.openKeys(ctx); err != nil {
 		return err
 	}
-	keyring, err := seal.NewKeyring(ctx, seal.Config{Store: h.keyStore, Wrapper: wrapper, LogID: genesis.LogID})
-	if err != nil {
+	if h.keyring, err = seal.NewKeyring(ctx, seal.Config{Store: h.keyStore, Wrapper: h.wrapper, LogID: genesis.LogID}); err != nil {
 		return err
 	}
 	if h.registry, err = schemas.New(); err != nil {
 		return err
 	}
-	h.journal, err = journal.Open(ctx, journal.Config{Store: h.store, Keyring: keyring, Registry: h.registry, Clock: time.Now, CachedStates: h.config.cachedStates})
+	h.journal, err = journal.Open(ctx, journal.Config{Store: h.store, Keyring: h.keyring, Registry: h.registry, Clock: time.Now, CachedStates: h.config.cachedStates})
 	return err
 }
 
@@ -198,6 +198,8 @@ func explain(err error) string {
 		return err.Error() + "; it is left as it is. Choose another --store, or use this one"
 	case errors.Is(err, eventstore.ErrServed):
 		return "another `tellonce serve` runs on this store; stop it first, or use PostgreSQL, which any number of replicas share"
+	case errors.Is(err, seal.ErrStaleEpoch):
+		return err.Error() + "; put the newest copy of wrapping.key into the keys directory (--keys names it)"
 	case errors.Is(err, eventstore.ErrStoreVersion):
 		return err.Error() + "; run `tellonce migrate` with the newer program, or use the program that made it"
 	case errors.Is(err, os.ErrPermission):

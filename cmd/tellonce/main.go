@@ -72,7 +72,7 @@ func newRoot(io streams) *cobra.Command {
 	c.config.flags(root.PersistentFlags())
 	root.AddCommand(
 		c.initCommand(), c.demoCommand(), c.serveCommand(), c.agreementCommand(), c.importCommand(), c.auditCommand(), c.streamCommand(),
-		c.snapshotCommand(), c.tokenCommand(), c.migrateCommand(), c.rebuildCommand(), c.benchCommand(), c.versionCommand(),
+		c.snapshotCommand(), c.tokenCommand(), c.keysCommand(), c.migrateCommand(), c.rebuildCommand(), c.benchCommand(), c.versionCommand(),
 	)
 	return root
 }
