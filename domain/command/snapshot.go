@@ -157,7 +157,7 @@ func (v triggers) Apply(ctx context.Context, tx *journal.ViewTx, entries []journ
 		}
 		people.add(id, t)
 	}
-	_, err := v.s.takeAll(ctx, people.list, true)
+	_, err := v.s.takeAll(ctx, people.list, true, nil)
 	return err
 }
 
@@ -190,10 +190,14 @@ func (a *asked) add(id citizen.ID, t trigger) {
 const together = 64
 
 // takeAll takes people's snapshots and returns how many were appended. remember keeps the states: of people who have just been active.
-func (s *Snapshots) takeAll(ctx context.Context, people []person, remember bool) (taken int, err error) {
+// each, if not nil, is called after every step.
+func (s *Snapshots) takeAll(ctx context.Context, people []person, remember bool, each func() error) (taken int, err error) {
 	for from := 0; from < len(people); from += together {
 		n, err := s.take(ctx, people[from:min(from+together, len(people))], remember)
 		taken += n
+		if err == nil && each != nil {
+			err = each()
+		}
 		if err != nil {
 			return taken, err
 		}

@@ -50,7 +50,7 @@ type jobCount struct {
 const (
 	jobPoll  = time.Second            // how often the worker looks for jobs that nobody told it of
 	jobWait  = 100 * time.Millisecond // how often a command looks at a job that another process works on
-	jobLease = 30 * time.Second
+	jobLease = 3 * time.Second        // after a crash another process takes over then
 )
 
 var errJob = errors.New("command: a row of the view snapshot can't be read")
@@ -216,8 +216,8 @@ func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 // advance works on a job to its end, or says that another process does. A crash in it costs a page: the next one goes on from the job's
 // checkpoint, and what had been taken of the page is known.
 func (s *Snapshots) advance(ctx context.Context, job SnapshotJob, progress func(SnapshotJob)) (done bool, err error) {
-	store, view := s.journal.Store(), walk{s: s, job: job}
-	mine, err := store.Acquire(ctx, view.Name(), s.owner, jobLease)
+	store, view := s.journal.Store(), walk{s: s, job: job, lease: &lease{}}
+	mine, err := view.hold(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -235,9 +235,6 @@ func (s *Snapshots) advance(ctx context.Context, job SnapshotJob, progress func(
 		}
 		if at >= view.until {
 			return true, s.finish(ctx, view.job, at, progress)
-		}
-		if _, err := store.Acquire(ctx, view.Name(), s.owner, jobLease); err != nil { // longer, if it is still ours; else we only work twice
-			return false, err
 		}
 		if _, err = s.journal.CatchUp(ctx, view, at+1); err != nil {
 			return false, err
@@ -320,6 +317,23 @@ type walk struct {
 	s     *Snapshots
 	job   SnapshotJob
 	until int64
+	lease *lease
+}
+
+// lease is when a job's lease was last taken.
+type lease struct{ at time.Time }
+
+// hold takes or keeps the job's lease, so that one process walks at a time. Should two walk all the same they only work twice.
+func (w walk) hold(ctx context.Context) (bool, error) {
+	now := w.s.journal.Clock()
+	if now.Sub(w.lease.at) < jobLease/3 {
+		return true, nil
+	}
+	mine, err := w.s.journal.Store().Acquire(ctx, w.Name(), w.s.owner, jobLease)
+	if mine {
+		w.lease.at = now
+	}
+	return mine, err
 }
 
 // Name is the view's name in the store.
@@ -336,7 +350,10 @@ func (w walk) Apply(ctx context.Context, tx *journal.ViewTx, entries []journal.E
 			people.add(id, trigger{position: w.job.Trigger, approval: w.job.Agreement})
 		}
 	}
-	taken, err := w.s.takeAll(ctx, people.list, false)
+	taken, err := w.s.takeAll(ctx, people.list, false, func() error {
+		_, err := w.hold(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
