@@ -191,7 +191,10 @@ func TestAReplacedGrantNarrows(t *testing.T) {
 	b.withdraw()
 	b.move("2 Second St")
 	require.True(t, b.read(cards, 0)[0].Recalled())
-	require.Empty(t, b.read(cards, 1))
+	ended := b.read(cards, 1)
+	require.Len(t, ended, 1, "that it is over, and nothing of what was told since")
+	require.Equal(t, "{}", string(ended[0].Data))
+	require.Contains(t, ended[0].Attributes, delivery.Attribute{Name: "kind", Value: delivery.KindEnded})
 }
 
 func TestReadingIsRefusedClearly(t *testing.T) {
@@ -369,7 +372,7 @@ func (b *bundle) checkLane(stream string) (disclosed int) {
 			since = -1
 		case journal.Disclosed:
 			for i, item := range event.Items {
-				if event.Stream == stream {
+				if event.Stream == stream && item.Kind == delivery.KindFact {
 					numbers[event.First+int64(i)] = item.Position
 					leaves(e.Position, event.First+int64(i))
 				}
@@ -382,7 +385,7 @@ func (b *bundle) checkLane(stream string) (disclosed int) {
 				recalled[n] = true
 			}
 			for n := event.From; n <= event.To; n++ {
-				if !recalled[n] {
+				if numbers[n] > 0 && !recalled[n] {
 					leaves(e.Position, n)
 				}
 			}

@@ -3,8 +3,8 @@ package delivery
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
@@ -12,200 +12,335 @@ import (
 	"github.com/tellonce/hub/eventstore"
 )
 
-// due is the view of what is permitted and not yet disclosed, per lane, and of the numbers given so far. Its keys are a letter, the
-// stream, the lane and a number:
+// due is the view of what is due and has no number yet, per lane, and of the numbers given so far. It says what to look at, never what is
+// permitted: that is judged from the log, when a number is given. Its keys are a letter and:
 //
-//	l (0)                → the lane's version and next number
-//	d (fact's position)  → permitted fields, due date, agreement
-//	n (first number)     → position of the disclosed event, how many numbers it gave
-//	r (number)           → recalled for ever
+//	l stream, lane                                    → the lane's version and next number
+//	d stream, lane, order, position, agreement        → dueRow
+//	w stream, lane, day, order, position, agreement   → dueRow that waits for a day
+//	v stream, lane                                    → the earliest day that a row waits for, or an earlier one
+//	n stream, lane, first number                      → position of the disclosed event, how many numbers it gave
+//	r stream, lane, number                            → recalled for ever
+//	f citizen, root, stream, lane, number             → givenRow: a number that was given in a fact's place
+//	h stream, lane, agreement, citizen                → underRow: the last fact given under an agreement, since its last ended
+//	c position                                        → root of a correction or a verification
+//
+// Root is the position in whose place a fact stands: its own, or that of the first fact that it corrects or verifies.
 type due struct{ journal *journal.Journal }
 
 // Name is the view's name in the store.
 func (due) Name() string { return "due" }
 
-// Wants: decisions file what is due, the lane's own events take it away.
+// Wants everything that makes something due, and the lane's own events, which take it away.
 func (due) Wants(eventType string) bool {
-	return eventType == journal.TypeDecided || eventType == journal.TypeDisclosed || eventType == journal.TypeRedelivered
+	switch eventType {
+	case journal.TypeDecided, journal.TypeDisclosed, journal.TypeRedelivered, journal.TypeChangeCorrected, journal.TypeChangeCancelled,
+		journal.TypeChangeVerified, journal.TypeDeathCorrected, citizen.DeathRegistered, journal.TypeConsentWithdrawn, journal.TypeMinistryLinked,
+		journal.TypeMinistryUnlinked, journal.TypeAgreementEnded, journal.TypeSnapshotTaken, journal.TypeErased, journal.TypeCitizensMerged:
+		return true
+	}
+	return false
 }
 
 // Apply is step 8 of a change's life: what is permitted is filed under its lane.
 func (v due) Apply(ctx context.Context, tx *journal.ViewTx, entries []journal.Entry) error {
+	f := &filing{due: v, ctx: ctx, tx: tx, known: map[string][]byte{}}
+	if err := f.prepare(entries); err != nil {
+		return err
+	}
 	for i := range entries {
 		e := &entries[i]
 		if e.Err != nil {
-			continue // the decision's key was erased: nothing of that change is due any more
+			continue // its key was erased: nothing of it is due any more
 		}
-		var err error
-		switch event := e.Event.(type) {
+		if err := f.apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filing is one page of the fold.
+type filing struct {
+	due
+	ctx   context.Context //nolint:containedctx // lives for one Apply
+	tx    *journal.ViewTx
+	law   *journal.Law
+	known map[string][]byte // rows read ahead and rows written, so that a page costs few round trips
+}
+
+// prepare reads the law, and ahead what the page's entries will ask for.
+func (f *filing) prepare(entries []journal.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	read := f.journal.CurrentLaw
+	var version int32
+	var keys [][]byte
+	for i := range entries {
+		switch event := entries[i].Event.(type) {
 		case journal.Decided:
-			err = v.file(ctx, tx, e, event)
+			version = max(version, event.Agreements)
+			if entries[i].Cause < entries[0].Position { // a page may begin between a correction and its decision
+				keys = append(keys, rootKey(entries[i].Cause))
+			}
 		case journal.Disclosed:
-			v.disclosed(tx, e, event)
+			keys = append(keys, journal.LaneKey('v', event.Stream, event.Lane, 0))
 		case journal.Redelivered:
-			err = v.redelivered(ctx, tx, e, event)
-		}
-		if err != nil {
-			return err
+			keys = append(keys, journal.LaneKey('l', event.Stream, event.Lane, 0))
+		case journal.SnapshotTaken:
+			for _, share := range event.Facts {
+				keys = append(keys, rootKey(share.Position))
+			}
+			read = f.journal.FreshLaw
+		default:
+			read = f.journal.FreshLaw
 		}
 	}
-	return nil
-}
-
-func (v due) file(ctx context.Context, tx *journal.ViewTx, e *journal.Entry, decided journal.Decided) error {
-	law, err := v.journal.CurrentLaw(ctx)
+	law, err := read(f.ctx)
+	if err == nil && law.Version < version {
+		law, err = f.journal.FreshLaw(f.ctx)
+	}
 	if err != nil {
 		return err
 	}
-	if law.Version < decided.Agreements {
-		if law, err = v.journal.FreshLaw(ctx); err != nil {
-			return err
-		}
-	}
-	subject, _ := journal.SubjectOf(&e.Recorded)
-	for _, d := range decided.Decisions {
-		if d.Reason != consent.None {
-			continue
-		}
-		stream, ok := law.Streams[law.StreamOf[d.Agreement]]
-		if !ok {
-			return fmt.Errorf("agreement %s has no stream", d.Agreement)
-		}
-		row := dueRow{fields: d.Fields, agreement: d.Agreement}
-		if a, ok := law.Agreement(d.Agreement, d.Version); ok && a.Deliver == "effective" {
-			row.on, _ = consent.ParseDate(e.Meta.Effective)
-		}
-		tx.Put(journal.LaneKey('d', stream.Stream, v.journal.Lane(subject, stream.Stream, stream.Lanes), e.Cause), row.encode())
-	}
-	return nil
+	f.law = law
+	return f.readAhead(keys)
 }
 
-func (v due) disclosed(tx *journal.ViewTx, e *journal.Entry, d journal.Disclosed) {
-	for _, item := range d.Items {
-		tx.Put(journal.LaneKey('d', d.Stream, d.Lane, item.Position), nil)
+func (f *filing) readAhead(keys [][]byte) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	for _, position := range d.Dropped {
-		tx.Put(journal.LaneKey('d', d.Stream, d.Lane, position), nil)
+	values, err := f.journal.Store().Get(f.ctx, f.Name(), keys...)
+	for i := range values {
+		f.known[string(keys[i])] = values[i]
 	}
-	if len(d.Items) > 0 {
-		value := binary.BigEndian.AppendUint64(nil, uint64(e.Position))
-		tx.Put(journal.LaneKey('n', d.Stream, d.Lane, d.First), binary.BigEndian.AppendUint32(value, uint32(len(d.Items))))
-	}
-	tx.Put(journal.LaneKey('l', d.Stream, d.Lane, 0), laneRow{version: e.Version, next: d.First + int64(len(d.Items))}.encode())
-}
-
-func (v due) redelivered(ctx context.Context, tx *journal.ViewTx, e *journal.Entry, r journal.Redelivered) error {
-	for _, number := range r.Recalled {
-		tx.Put(journal.LaneKey('r', r.Stream, r.Lane, number), []byte{1})
-	}
-	value, err := tx.Get(ctx, journal.LaneKey('l', r.Stream, r.Lane, 0))
-	if err != nil {
-		return err
-	}
-	row, err := decodeLaneRow(value)
-	row.version = e.Version
-	tx.Put(journal.LaneKey('l', r.Stream, r.Lane, 0), row.encode())
 	return err
 }
 
-// dueRow is one permitted fact that waits for its number.
-type dueRow struct {
-	position  int64
-	fields    consent.FieldSet
-	on        consent.Date // due on this day or later; 0 at once
-	agreement string
-}
-
-func (r dueRow) encode() []byte {
-	out := binary.BigEndian.AppendUint64(nil, uint64(r.fields))
-	out = binary.BigEndian.AppendUint32(out, uint32(r.on))
-	return append(out, r.agreement...)
-}
-
-var errRow = errors.New("delivery: a row of the view due can't be read: rebuild it with `tellonce rebuild due`")
-
-func decodeDueRow(row eventstore.Row) (dueRow, error) {
-	if len(row.Value) < 12 || len(row.Key) < 8 {
-		return dueRow{}, errRow
+func (f *filing) get(key []byte) ([]byte, error) {
+	if value, ok := f.known[string(key)]; ok {
+		return value, nil
 	}
-	return dueRow{
-		position:  int64(binary.BigEndian.Uint64(row.Key[len(row.Key)-8:])),
-		fields:    consent.FieldSet(binary.BigEndian.Uint64(row.Value)),
-		on:        consent.Date(binary.BigEndian.Uint32(row.Value[8:])),
-		agreement: string(row.Value[12:]),
-	}, nil
-}
-
-// laneRow is how far a lane is: its aggregate's version, and the number that the next disclosed item takes.
-type laneRow struct {
-	version int32
-	next    int64
-}
-
-func (r laneRow) encode() []byte {
-	out := binary.BigEndian.AppendUint32(nil, uint32(r.version))
-	return binary.BigEndian.AppendUint64(out, uint64(r.next))
-}
-
-func decodeLaneRow(value []byte) (laneRow, error) {
-	if value == nil {
-		return laneRow{next: 1}, nil
+	value, err := f.tx.Get(f.ctx, key)
+	if err == nil {
+		f.known[string(key)] = value
 	}
-	if len(value) != 12 {
-		return laneRow{next: 1}, errRow
-	}
-	return laneRow{version: int32(binary.BigEndian.Uint32(value)), next: int64(binary.BigEndian.Uint64(value[4:]))}, nil
+	return value, err
 }
 
-// state is a lane as the view knows it after catching up with the log.
-func (d *Delivery) state(ctx context.Context, stream string, lane int) (laneRow, error) {
-	head, err := d.journal.Head(ctx)
+func (f *filing) put(key, value []byte) {
+	f.known[string(key)] = value
+	f.tx.Put(key, value)
+}
+
+func (f *filing) apply(e *journal.Entry) error {
+	subject, _ := journal.SubjectOf(&e.Recorded)
+	switch event := e.Event.(type) {
+	case journal.Decided:
+		return f.decided(e, subject, event)
+	case journal.Disclosed:
+		return f.disclosed(e, event)
+	case journal.Redelivered:
+		return f.redelivered(e, event)
+	case journal.ChangeCorrected, journal.ChangeCancelled, journal.DeathCorrected:
+		return f.corrected(e, subject)
+	case journal.ChangeVerified:
+		_, err := f.place(e)
+		return err
+	case journal.SnapshotTaken:
+		return f.snapshot(e, subject, event)
+	}
+	return f.applyEnd(e, subject)
+}
+
+// root is the position in whose place a fact stands.
+func (f *filing) root(position int64) (int64, error) {
+	value, ok := f.known[string(rootKey(position))]
+	if !ok || value == nil {
+		return position, nil
+	}
+	if len(value) != 8 {
+		return 0, errRow
+	}
+	return int64(binary.BigEndian.Uint64(value)), nil
+}
+
+// place files in whose place a correction or a verification stands: that of what it names, which may be a correction itself.
+func (f *filing) place(e *journal.Entry) (int64, error) {
+	named := journal.Corrects(e.Event)
+	if _, ok := f.known[string(rootKey(named))]; !ok {
+		if err := f.readAhead([][]byte{rootKey(named)}); err != nil {
+			return 0, err
+		}
+	}
+	root, err := f.root(named)
+	f.put(rootKey(e.Position), binary.BigEndian.AppendUint64(nil, uint64(root)))
+	return root, err
+}
+
+// lane is a citizen's lane in the stream of an agreement; ok is false if the agreement has none.
+func (f *filing) lane(id citizen.ID, agreement string) (stream string, lane int, ok bool) {
+	open, ok := f.law.Streams[f.law.StreamOf[agreement]]
+	if !ok {
+		return "", 0, false
+	}
+	return open.Stream, f.journal.Lane(id, open.Stream, open.Lanes), true
+}
+
+// decided files what its change's decision permits, and what it perhaps ends.
+func (f *filing) decided(e *journal.Entry, subject citizen.ID, decided journal.Decided) error {
+	root, err := f.root(e.Cause)
 	if err != nil {
-		return laneRow{}, err
+		return err
 	}
-	if _, err := d.journal.CatchUp(ctx, d.due, head.Position+1); err != nil {
-		return laneRow{}, err
+	effective, _ := consent.ParseDate(e.Meta.Effective)
+	for _, d := range decided.Decisions {
+		stream, lane, ok := f.lane(subject, d.Agreement)
+		if !ok {
+			return fmt.Errorf("agreement %s has no stream", d.Agreement)
+		}
+		row := dueRow{order: e.Cause, position: e.Cause, agreement: d.Agreement, kind: dueFact, fields: d.Fields, root: root, citizen: subject}
+		var corrects bool // something that was given there: that leaves at once, whatever its day
+		if root != e.Cause {
+			value, err := f.get(row.key(stream, lane))
+			if err != nil {
+				return err
+			}
+			corrects = value != nil
+		}
+		a, known := f.law.Agreement(d.Agreement, d.Version)
+		switch {
+		case d.Reason == consent.None:
+		case corrects: // and so it is due as a retraction already
+			continue
+		case known && d.Reason.OfCondition() && a.OnLeaving == consent.LeavingNotify:
+			row.kind, row.version = dueLeft, d.Version
+		default:
+			continue
+		}
+		if known && a.Deliver == consent.DeliverEffective && !corrects {
+			row.on = effective
+		}
+		if err := f.file(e, stream, lane, &row); err != nil {
+			return err
+		}
 	}
-	values, err := d.journal.Store().Get(ctx, d.due.Name(), journal.LaneKey('l', stream, lane, 0))
-	if err != nil {
-		return laneRow{}, err
-	}
-	return decodeLaneRow(values[0])
+	return nil
 }
 
-// waiting returns up to limit facts that are due on a day, in order of position.
-func (d *Delivery) waiting(ctx context.Context, stream string, lane, limit int, today consent.Date) ([]dueRow, error) {
-	var out []dueRow
-	for from := journal.LaneKey('d', stream, lane, 0); len(out) < limit; {
-		rows, err := d.journal.Store().Scan(ctx, d.due.Name(), from, journal.LaneKey('d', stream, lane+1, 0), limit, false)
-		if err != nil {
+// file puts a row where it waits: among what is due, or under its day.
+func (f *filing) file(e *journal.Entry, stream string, lane int, row *dueRow) error {
+	if row.on <= f.journal.DayOf(e.RecordedAt).Date {
+		row.on = 0
+		f.put(row.key(stream, lane), row.encode())
+		return nil
+	}
+	f.put(row.waitKey(stream, lane), row.encode())
+	key := journal.LaneKey('v', stream, lane, 0)
+	earliest, err := f.get(key)
+	if err == nil && (len(earliest) != 4 || row.on < consent.Date(binary.BigEndian.Uint32(earliest))) {
+		f.put(key, binary.BigEndian.AppendUint32(nil, uint32(row.on)))
+	}
+	return err
+}
+
+// corrected files, for every stream that got what is corrected, that it must be told. Where the decision that follows permits the new
+// value, that takes this row's place.
+func (f *filing) corrected(e *journal.Entry, subject citizen.ID) error {
+	root, err := f.place(e)
+	if err != nil {
+		return err
+	}
+	given, err := f.given(givenKey(subject, root))
+	if err != nil {
+		return err
+	}
+	for _, g := range given {
+		if g.kind != placeValue {
+			continue
+		}
+		row := dueRow{order: e.Position, position: e.Position, agreement: g.agreement, kind: dueRetract, root: root, citizen: subject, version: g.version}
+		f.put(row.key(g.stream, g.lane), row.encode())
+	}
+	return nil
+}
+
+// given lists what was given, by a prefix of its keys.
+func (f *filing) given(prefix []byte) ([]givenRow, error) {
+	rows, err := f.tx.Scan(f.ctx, prefix, after(prefix), 0)
+	if err != nil {
+		return nil, err
+	}
+	return decodeGivenRows(rows)
+}
+
+func decodeGivenRows(rows []eventstore.Row) ([]givenRow, error) {
+	out := make([]givenRow, len(rows))
+	for i, row := range rows {
+		var err error
+		if out[i], err = decodeGiven(row); err != nil {
 			return nil, err
 		}
-		for _, row := range rows {
-			r, err := decodeDueRow(row)
-			if err != nil {
-				return nil, err
-			}
-			if r.on <= today && len(out) < limit {
-				out = append(out, r)
-			}
-		}
-		if len(rows) < limit {
-			break
-		}
-		from = append(rows[len(rows)-1].Key, 0)
 	}
 	return out, nil
 }
 
-// citizensOf are the distinct subjects of entries.
-func citizensOf(entries []journal.Entry) []citizen.ID {
-	seen := map[citizen.ID]bool{}
-	var out []citizen.ID
-	for i := range entries {
-		if id, ok := journal.SubjectOf(&entries[i].Recorded); ok && !seen[id] {
-			seen[id] = true
-			out = append(out, id)
+// snapshot files the facts of a snapshot. Announced values wait for their day where the agreement delivers on it.
+func (f *filing) snapshot(e *journal.Entry, subject citizen.ID, taken journal.SnapshotTaken) error {
+	stream, lane, ok := f.lane(subject, taken.Agreement)
+	if !ok {
+		return fmt.Errorf("agreement %s has no stream", taken.Agreement)
+	}
+	on := make([]consent.Date, len(taken.Facts))
+	if a, ok := f.law.Agreement(taken.Agreement, taken.Version); ok && a.Deliver == consent.DeliverEffective {
+		if err := f.effective(taken.Facts, on); err != nil {
+			return err
+		}
+	}
+	for i, share := range taken.Facts {
+		root, err := f.root(share.Position)
+		if err != nil {
+			return err
+		}
+		row := dueRow{
+			order: e.Position, position: share.Position, agreement: taken.Agreement, kind: dueSnapshot, fields: share.Fields, root: root, citizen: subject, on: on[i],
+		}
+		if err := f.file(e, stream, lane, &row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// effective reads the effective dates of a snapshot's facts.
+func (f *filing) effective(facts []journal.SnapshotShare, on []consent.Date) error {
+	positions := make([]int64, len(facts))
+	for i := range facts {
+		positions[i] = facts[i].Position
+	}
+	entries, err := f.journal.Read(f.ctx, positions...)
+	if err != nil {
+		return err
+	}
+	told, err := f.journal.Told(f.ctx, entries)
+	for i := range told {
+		on[i], _ = consent.ParseDate(told[i].Effective)
+	}
+	return err
+}
+
+// lanesOf are the lanes that gave numbers about a citizen, each with the last number's row.
+func lanesOf(given []givenRow) []givenRow {
+	var out []givenRow
+	for _, g := range given {
+		i := slices.IndexFunc(out, func(o givenRow) bool { return o.stream == g.stream && o.lane == g.lane })
+		switch {
+		case i < 0:
+			out = append(out, g)
+		case out[i].number < g.number:
+			out[i] = g
 		}
 	}
 	return out

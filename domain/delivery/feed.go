@@ -17,6 +17,8 @@ type Delivery struct {
 	due     due
 	mu      sync.Mutex
 	lanes   map[string]*laneDesk
+
+	unguarded bool // only a test sets it: the negative control of the guard
 }
 
 // New returns a Delivery on a journal.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/schemas"
 )
@@ -18,10 +20,18 @@ import (
 // that alters one byte needs a new version beside the old one, and golden bytes of its own.
 const Encoder = 1
 
-// The kinds of disclosed items that this package makes.
+// The kinds of what a stream carries. The names are on the log.
 const (
-	KindFact     = "fact"
-	KindRecalled = "recalled"
+	KindFact       = "fact"
+	KindSnapshot   = "snapshot"   // a value told before the grant, link or agreement under which it leaves
+	KindCorrection = "correction" // takes the place of a value that was given
+	// These hold no values.
+	KindRetracted = "retracted"  // a value that was given is wrong
+	KindEnded     = "ended"      // a grant, a link or an agreement is over
+	KindLeftScope = "left-scope" // what holds now is outside what the agreement is about
+	KindErased    = "erased"     // what was given under these numbers is erased here
+	KindRekeyed   = "rekeyed"    // this subject is now known by another pairwise id
+	KindRecalled  = "recalled"   // of a number whose content is withheld for ever; no item on the log has it
 )
 
 // Cursor names one event of a stream: generations and numbers count from 1, lanes from 0.
@@ -63,7 +73,8 @@ type Message struct {
 	Cursor     Cursor
 	Attributes []Attribute // in INTERFACES.md's order
 	Data       []byte      // RFC 8785; nil for a recalled one
-	// Key groups a citizen's messages: the pairwise id. A recalled one keeps it, and its attributes don't show it.
+	// Key groups a citizen's messages: the pairwise id. A recalled one keeps it, and its attributes don't show it. Empty where there is no
+	// such id any more: of an erased, and of numbers that it names.
 	Key string
 }
 
@@ -102,49 +113,88 @@ type content struct {
 	genesis   journal.Genesis
 	stream    string
 	item      journal.DisclosedItem
-	entry     journal.Entry // the fact
-	data      map[string]any
-	fields    []string // of the fact type, in bit order
+	at        time.Time // recorded at of the fact; of an item without values, of what made it due
+	told      citizen.Change
+	fields    []string // of the fact's type, in bit order
 	pairwise  string
 	reference string // the ministry's client reference; empty where the agreement does not send it
-	verified  bool
+	kept      string // of a rekeyed: the pairwise id that stays
 }
 
 // build encodes one item by encoder 1.
 func build(c content) (Message, error) {
-	data := make(map[string]any, len(c.fields)+1)
-	for bit, name := range c.fields {
-		if c.item.Fields&(1<<bit) != 0 {
-			data[name] = c.data[name]
-		}
-	}
-	if c.reference != "" {
-		data["client_reference"] = c.reference
+	data, eventType := c.notice(), "tellonce."+c.item.Kind+".v1"
+	values := placeOf(c.item.Kind) == placeValue
+	schema := strconv.Itoa(int(c.item.Schema))
+	if values {
+		data, eventType = c.values(), "tellonce."+c.told.Type+".v"+schema
 	}
 	encoded, err := schemas.Canonical(data)
 	if err != nil {
 		return Message{}, fmt.Errorf("delivery: encode position %d: %w", c.item.Position, err)
 	}
-	assurance := "asserted"
-	if c.verified {
-		assurance = "verified"
+	m := Message{Cursor: c.cursor, Data: encoded, Key: c.pairwise}
+	add := func(name, value string) {
+		if value != "" {
+			m.Attributes = append(m.Attributes, Attribute{name, value})
+		}
 	}
-	schema := strconv.Itoa(int(c.item.Schema))
-	return Message{Cursor: c.cursor, Data: encoded, Key: c.pairwise, Attributes: []Attribute{
-		{"specversion", "1.0"},
-		{"id", c.cursor.String()},
-		{"source", source(c.genesis, c.stream)},
-		{"type", "tellonce." + c.entry.Type + ".v" + schema},
-		{"subject", c.pairwise},
-		{"time", c.entry.RecordedAt.UTC().Truncate(time.Second).Format(time.RFC3339)},
-		{"dataschema", c.genesis.BaseURL + "/schemas/" + c.entry.Type + "/" + schema},
-		{"datacontenttype", "application/json"},
-		{"kind", c.item.Kind},
-		{"sequence", sequence(c.cursor.Number)},
-		{"effective", c.entry.Meta.Effective},
-		{"agreement", c.item.Agreement + "@" + strconv.Itoa(c.item.Version)},
-		{"assurance", assurance},
-	}}, nil
+	m.Attributes = make([]Attribute, 0, 14)
+	add("specversion", "1.0")
+	add("id", c.cursor.String())
+	add("source", source(c.genesis, c.stream))
+	add("type", eventType)
+	add("subject", c.pairwise)
+	add("time", c.at.UTC().Truncate(time.Second).Format(time.RFC3339))
+	if values {
+		add("dataschema", c.genesis.BaseURL+"/schemas/"+c.told.Type+"/"+schema)
+	}
+	add("datacontenttype", "application/json")
+	add("kind", c.item.Kind)
+	add("sequence", sequence(c.cursor.Number))
+	if values {
+		add("effective", c.told.Effective)
+	}
+	if c.item.Agreement != "" {
+		add("agreement", c.item.Agreement+"@"+strconv.Itoa(c.item.Version))
+	}
+	if values {
+		add("assurance", map[bool]string{false: consent.AssuranceAsserted, true: consent.AssuranceVerified}[c.told.Verified])
+	}
+	if c.item.Corrects != 0 {
+		add("corrects", Cursor{Generation: c.cursor.Generation, Lane: c.cursor.Lane, Number: c.item.Corrects}.String())
+	}
+	return m, nil
+}
+
+// values are the permitted fields of a fact.
+func (c *content) values() map[string]any {
+	data := make(map[string]any, len(c.fields)+1)
+	for bit, name := range c.fields {
+		if c.item.Fields&(1<<bit) != 0 {
+			data[name] = c.told.Data[name]
+		}
+	}
+	if c.reference != "" {
+		data["client_reference"] = c.reference
+	}
+	return data
+}
+
+// notice is the data of an item without values. It is never nil, which would make a placeholder of it.
+func (c *content) notice() map[string]any {
+	data := map[string]any{}
+	switch c.item.Kind {
+	case KindErased:
+		cursors := make([]any, len(c.item.Numbers))
+		for i, number := range c.item.Numbers {
+			cursors[i] = Cursor{Generation: c.cursor.Generation, Lane: c.cursor.Lane, Number: number}.String()
+		}
+		data["cursors"] = cursors
+	case KindRekeyed:
+		data["subject"] = c.kept
+	}
+	return data
 }
 
 // placeholder is what a recalled number holds for ever.

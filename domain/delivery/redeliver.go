@@ -31,11 +31,7 @@ func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, l
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		positions := make([]int64, len(numbers))
-		for i, g := range numbers {
-			positions[i] = g.item.Position
-		}
-		v, err := d.look(ctx, stream, lane, row, positions)
+		v, err := d.look(ctx, stream, lane, row, givenPositions(numbers))
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -50,7 +46,7 @@ func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, l
 			recalled[g.number] = g.recalled
 		}
 		started := d.journal.Clock()
-		_, err = d.journal.Append(ctx, v.step(event, v.guard(positions)))
+		_, err = d.journal.Append(ctx, d.step(v, event))
 		if errors.Is(err, eventstore.ErrConflict) {
 			continue
 		}
@@ -63,9 +59,20 @@ func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, l
 	return nil, time.Time{}, ErrBusy
 }
 
+func givenPositions(numbers []given) []int64 {
+	rows := make([]dueRow, len(numbers))
+	for i := range numbers {
+		rows[i] = dueRow{order: numbers[i].item.Order(), position: numbers[i].item.Position}
+	}
+	return positionsOf(rows)
+}
+
 // unchanged says whether everything that an item once held may still leave, so that its bytes are the same.
 func (d *Delivery) unchanged(v *view, item journal.DisclosedItem) bool {
-	now, ok := d.permitted(v, item.Position, item.Agreement, item.Fields)
+	if placeOf(item.Kind) != placeValue {
+		return v.hears(&item)
+	}
+	now, ok := d.permitted(v, item.Position, item.Order(), item.Agreement, item.Fields)
 	if !ok || now.Fields != item.Fields || now.Link != item.Link {
 		return false
 	}
