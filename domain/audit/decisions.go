@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -14,7 +15,7 @@ import (
 type DecisionLine struct {
 	Position  int64    `json:"position"` // of the change
 	Command   string   `json:"command"`  // its command id
-	Type      string   `json:"type"`
+	Type      string   `json:"type"`     // of the fact: of a correction, that of what it corrects
 	Agreement string   `json:"agreement"`
 	Version   int      `json:"version"`
 	Stream    string   `json:"stream"`
@@ -71,12 +72,8 @@ func (s *Session) lines(ctx context.Context, eventType string, e *journal.Entry,
 	if err != nil {
 		return nil, err
 	}
-	if eventType == "" { // the change lies on the page before
-		recs, err := s.audit.journal.Store().Read(ctx, e.Cause)
-		if err != nil {
-			return nil, err
-		}
-		eventType = recs[0].Type
+	if eventType, err = s.factType(ctx, eventType, e.Cause); err != nil {
+		return nil, err
 	}
 	out := make([]DecisionLine, len(decided.Decisions))
 	for i, d := range decided.Decisions {
@@ -91,6 +88,22 @@ func (s *Session) lines(ctx context.Context, eventType string, e *journal.Entry,
 		out[i] = line
 	}
 	return out, nil
+}
+
+// factType is the type of the fact that holds by the record at a position, which has a type of its own ("" if that is not known yet).
+func (s *Session) factType(ctx context.Context, eventType string, position int64) (string, error) {
+	if eventType != "" && eventType != journal.TypeChangeCorrected && eventType != journal.TypeChangeVerified {
+		return eventType, nil
+	}
+	entries, err := s.audit.journal.Read(ctx, position)
+	if err != nil {
+		return "", err
+	}
+	told, err := s.audit.journal.Told(ctx, entries)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(told[0].Type, entries[0].Type), nil // of what was erased, what the record itself says
 }
 
 // ConsentLine is one grant, link, or the end of one.

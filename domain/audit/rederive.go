@@ -65,7 +65,7 @@ func (a *Audit) Rederive(ctx context.Context, progress func(done, total int64)) 
 // rederive judges a decision again and says where the log differs.
 func (h *history) rederive(d *decision) ([]Difference, error) {
 	recorded, ok := d.entry.Event.(journal.Decided)
-	if !ok || d.change.Type == "" {
+	if !ok || (d.change.Type == "" && d.cause != journal.TypeChangeCancelled && d.cause != journal.TypeDeathCorrected) {
 		return []Difference{{Position: d.entry.Cause, What: DiffersUnreadable}}, nil
 	}
 	law, err := h.lawNow()

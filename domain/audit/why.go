@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -16,7 +17,9 @@ type Change struct {
 	Position   int64
 	RecordedAt time.Time
 	Receipt    string
-	Type       string
+	Type       string // of the fact that holds by it; of a cancellation or of what was erased, its own
+	Told       string // its own type: the same, or that of a correction, a cancellation, a verification, a death taken back
+	Corrects   int64  // position of what these are about; 0 for none
 	Effective  string
 	Channel    journal.Channel
 	Decisions  []Why
@@ -64,9 +67,13 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	told, err := j.Told(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
 	given = slices.DeleteFunc(given, func(g journal.Given) bool { return g.Position > s.Position })
-	changes, state := map[int64]*journal.Entry{}, &journal.State{ID: s.look.Subject}
-	laws := map[int32]*journal.Law{} // by version: folded once, however many changes were judged by it
+	changes, state := map[int64]int{}, &journal.State{ID: s.look.Subject} // changes by position, as indices of entries
+	laws := map[int32]*journal.Law{}                                      // by version: folded once, however many changes were judged by it
 	var out []Change
 	for i := range entries {
 		e := &entries[i]
@@ -75,18 +82,15 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 		}
 		state.Apply(e.Position, e.Event)
 		switch event := e.Event.(type) {
-		case citizen.Change:
-			changes[e.Position] = e
+		case citizen.Change, journal.ChangeCorrected, journal.ChangeCancelled, journal.ChangeVerified, journal.DeathCorrected:
+			changes[e.Position] = i
 		case journal.Decided:
-			change, ok := changes[e.Cause]
+			at, ok := changes[e.Cause]
 			if !ok {
 				continue
 			}
-			c := Change{
-				Position: e.Cause, RecordedAt: change.RecordedAt, Receipt: journal.Receipt(change.ID), Type: change.Type,
-				Effective: change.Meta.Effective, Channel: journal.Channel(change.Channel),
-			}
-			if c.Decisions, err = s.why(ctx, laws, change.Type, e, event, given); err != nil {
+			c := changeOf(&entries[at], told[at].Type)
+			if c.Decisions, err = s.why(ctx, laws, c.Type, e, event, given); err != nil {
 				return nil, err
 			}
 			for k := range c.Decisions {
@@ -99,6 +103,14 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	}
 	slices.Reverse(out)
 	return out, nil
+}
+
+// changeOf is what an entry and the type of the fact that holds by it (empty for none) say of a change.
+func changeOf(e *journal.Entry, factType string) Change {
+	return Change{
+		Position: e.Position, RecordedAt: e.RecordedAt, Receipt: journal.Receipt(e.ID), Type: cmp.Or(factType, e.Type), Told: e.Type,
+		Corrects: journal.Corrects(e.Event), Effective: e.Meta.Effective, Channel: journal.Channel(e.Channel),
+	}
 }
 
 func (s *Session) why(

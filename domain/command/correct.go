@@ -121,7 +121,7 @@ func (h *Handler) told(c Command, change *Change, state *journal.State, today st
 		return fact, fact, decide(state, fact, today)
 	}
 	on, pointer := &change.on, "/data/"+member
-	if on.erased && on.subject == state.ID && state.Gone != nil && state.Gone.Why == journal.TypeErased {
+	if state.Gone != nil && state.Gone.Why == journal.TypeErased && on.subject == state.ID && (on.erased || on.fact.Type != "") {
 		return nil, fact, citizen.RejectAt(citizen.CodeAlreadyErased, pointer)
 	}
 	if change.Type == journal.TypeChangeCorrected {
@@ -130,17 +130,18 @@ func (h *Handler) told(c Command, change *Change, state *journal.State, today st
 	if rejection = decide(state, citizen.Change{Type: change.Type, Effective: change.Effective}, today); rejection != nil {
 		return nil, fact, rejection
 	}
-	if rejection = on.stands(c.Actor, state, pointer, change.Type == journal.TypeChangeVerified); rejection != nil {
-		return nil, fact, rejection
-	}
-	switch change.Type {
-	case journal.TypeChangeCancelled:
-		return journal.ChangeCancelled{Corrects: on.position}, fact, on.cancellable()
-	case journal.TypeDeathCorrected:
+	if change.Type == journal.TypeDeathCorrected { // of a death whose date was put right, too, the first position is the one
 		if on.position != state.Death {
-			return nil, fact, citizen.Reject(citizen.CodeNotYourChange)
+			return nil, fact, citizen.RejectAt(citizen.CodeNotYourChange, pointer)
 		}
 		return journal.DeathCorrected{Corrects: on.position}, fact, nil
+	}
+	verifying := change.Type == journal.TypeChangeVerified
+	if rejection = on.stands(c.Actor, state, pointer, verifying); rejection != nil {
+		return nil, fact, rejection
+	}
+	if !verifying {
+		return journal.ChangeCancelled{Corrects: on.position}, fact, on.cancellable()
 	}
 	fact, rejection = on.verified(state)
 	return journal.ChangeVerified{Verifies: on.position}, fact, rejection
