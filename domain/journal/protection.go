@@ -30,6 +30,11 @@ func (j *Journal) Hides(s *State, actor Actor, on consent.Date) bool {
 	return !s.VisibleTo(actor, on) && !j.unprotected
 }
 
+// UnderRestriction says whether the decisions were made while the citizen was protected, and so would betray it.
+func (d Decided) UnderRestriction() bool {
+	return slices.ContainsFunc(d.Decisions, func(one Decision) bool { return one.Reason == consent.Restricted })
+}
+
 // seesHidden says whether an actor knows of a protected citizen. kept says whose proxy the protection keeps.
 func seesHidden(actor Actor, id citizen.ID, kept func(citizen.ID) bool) bool {
 	switch actor.Kind {
@@ -183,6 +188,18 @@ func (p Protection) Reference(ctx context.Context, actor Actor, source string, r
 		out[i] = look.known(i)
 	}
 	return out, nil
+}
+
+// Asked is Reference of one reference that also says who stands behind it hidden from the actor, for the event that says so; zero for none.
+func (p Protection) Asked(ctx context.Context, actor Actor, source, reference string) (known, hidden citizen.ID, err error) {
+	look, err := p.lookUp(ctx, actor, source, []string{reference})
+	if err != nil {
+		return known, hidden, err
+	}
+	if look.hidesFirst[0] {
+		hidden = look.first[0]
+	}
+	return look.known(0), hidden, nil
 }
 
 // RegisterFor returns the citizen whom an actor would register under a source's reference: the one whom they know under it, else a new id.
