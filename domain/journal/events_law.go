@@ -98,7 +98,8 @@ type IdentityReplaced struct {
 
 // CitizensMerged says that this citizen is the same person as another, whose id is kept. It stands in the going one's aggregate.
 type CitizensMerged struct {
-	Kept string `json:"kept"` // the citizen id that stays
+	Kept   string `json:"kept"`             // the citizen id that stays
+	Reason string `json:"reason,omitempty"` // why the officer is sure, for people to read
 }
 
 // LegalHoldSet keeps retention classes from being erased while an authority needs them.

@@ -107,6 +107,12 @@ func (j *Journal) Register(ctx context.Context, source string, references ...str
 	return citizenIDs(ids), err
 }
 
+// Repoint makes all references to one citizen id lead to another: of two that are one person's. It may be repeated.
+func (j *Journal) Repoint(ctx context.Context, from, to citizen.ID) error {
+	_, err := j.keyring.Repoint(ctx, uuid.UUID(from), uuid.UUID(to))
+	return err
+}
+
 func citizenIDs(ids []uuid.UUID) []citizen.ID {
 	out := make([]citizen.ID, len(ids))
 	for i, id := range ids {
