@@ -51,12 +51,14 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	r := registry(t)
 	verified := map[string]bool{"person-registered": true, "birth-registered": true, "death-registered": true}
+	about := map[string]bool{"change-corrected": true, "change-cancelled": true, "change-verified": true, "death-corrected": true}
 	for _, row := range r.Rows() {
 		found, ok := r.Row(row.Type)
 		require.True(t, ok)
 		require.Same(t, row, found)
 		require.Contains(t, []int16{1, 2}, row.Class)
 		require.True(t, !row.Fact || row.Class == 1)
+		require.Equal(t, about[row.Type], row.About)
 		require.Equal(t, verified[row.Type], row.Verified)
 		require.Equal(t, row.Type == "address-changed", row.Key == "kind")
 		require.EqualValues(t, 1, row.Version)

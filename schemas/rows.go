@@ -20,7 +20,8 @@ type Row struct {
 	Version int16  // newest; older ones are upcast
 	Class   int16  // retention class: 1 facts, 2 evidence
 	Key     string // the data member that tells facts of this type apart (an address's kind), "" if there is one fact of the type
-	Fact    bool   // a fact about the citizen, which agreements may share; else a consent, a link or the end of one, or about another fact
+	Fact    bool   // a fact about the citizen, which agreements may share; else a consent, a link or the end of one, or about a fact
+	About   bool   // about a fact that was told before: a correction, a cancellation …
 	// Verified: a registrar's authority makes this type `verified`; everything else told is `asserted`.
 	Verified bool
 	// Fields in bit order. Decisions on the log hold these bits: append only, never reorder or remove. A data member that is not here
@@ -46,7 +47,7 @@ func fact(eventType, en, fr string, fields ...Field) Row {
 
 // about is a row of what is told about a fact that was told before.
 func about(eventType, en, fr string) Row {
-	return Row{Type: eventType, Version: 1, Class: classFacts, Label: consent.Text{EN: en, FR: fr}}
+	return Row{Type: eventType, Version: 1, Class: classFacts, About: true, Label: consent.Text{EN: en, FR: fr}}
 }
 
 func evidence(eventType, en, fr string) Row {

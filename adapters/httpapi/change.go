@@ -26,7 +26,9 @@ func (s *server) changeRoutes() {
 		summary: "Tell a change",
 		description: "Told once, it is decided for every agreement that names its type, and given to those ministries that may know. The " +
 			"answer comes when it is durable. A repeat with the same Idempotency-Key and body is answered the same and counts once. " +
-			"`consents` are given or withdrawn in the same step.",
+			"`consents` are given or withdrawn in the same step. A correction (`change-corrected`, with its right effective date), a " +
+			"cancellation (`change-cancelled`), a verification (`change-verified`, registrars only), a reported death (`death-reported`: " +
+			"held, and shared with nobody) and a death taken back (`death-corrected`, registrars only) are told the same way.",
 		body: changeBody{}, codes: tellCodes,
 	}, s.tell)
 	register(s, route{
@@ -42,6 +44,8 @@ var (
 	inputCodes = []string{
 		citizen.CodeUnknownType, citizen.CodeUnknownPerson, citizen.CodePersonDeceased, citizen.CodeEffectiveTooFar, citizen.CodePostalCodeProvince,
 		citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField, citizen.CodeNoSuchGrant,
+		citizen.CodeNotYourChange, citizen.CodeAlreadyCorrected, citizen.CodeAlreadyVerified, citizen.CodeAlreadyErased, citizen.CodeNotDead,
+		citizen.CodeNoCapacity,
 	}
 	tellCodes = slices.Concat(inputCodes, repeatCodes, []string{citizen.CodeStalePreview})
 )
@@ -100,7 +104,7 @@ func (s *server) tell(ctx context.Context, in *tellInput) (*tellOutput, error) {
 	}
 	result, err := s.Command.Tell(ctx, s.command(ctx, id, t.channel, t.content), t.citizen, t.change)
 	if err != nil {
-		return nil, s.refusedChange(ctx, t.change.Type, err)
+		return nil, s.refusedChange(ctx, err)
 	}
 	return &tellOutput{Location: "/v1/me/receipts/" + result.Receipt, Body: accepted{Receipt: result.Receipt, Position: result.Position}}, nil
 }
@@ -115,9 +119,9 @@ func (s *server) preview(ctx context.Context, _ *struct{}) (*previewOutput, erro
 	}
 	p, err := s.Command.Preview(ctx, caller(ctx), t.citizen, t.change)
 	if err != nil {
-		return nil, s.refusedChange(ctx, t.change.Type, err)
+		return nil, s.refusedChange(ctx, err)
 	}
-	result, err := s.previewResult(ctx, t.change.Type, p)
+	result, err := s.previewResult(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func (s *server) preview(ctx context.Context, _ *struct{}) (*previewOutput, erro
 }
 
 // refusedChange points a refusal into this route's body, and gives a stale preview what holds now.
-func (s *server) refusedChange(ctx context.Context, eventType string, err error) error {
+func (s *server) refusedChange(ctx context.Context, err error) error {
 	var stale *command.StalePreview
 	if !errors.As(err, &stale) {
 		moves := []string{"/data", "/data", "/effective", "/effective", "/consents", "/consents", "/type", "/type"}
@@ -134,7 +138,7 @@ func (s *server) refusedChange(ctx context.Context, eventType string, err error)
 		}
 		return relocate(err, moves...)
 	}
-	now, err := s.previewResult(ctx, eventType, stale.New)
+	now, err := s.previewResult(ctx, stale.New)
 	if err != nil {
 		return err
 	}
@@ -206,13 +210,14 @@ func (s *server) readChange(ctx context.Context) (told, error) {
 	return t, err
 }
 
-// changeType reads the type: one of the facts that a change can tell. Registering a person has a route of its own.
+// changeType reads the type: one of the facts that a change can tell, or of what can be told about one. Registering a person has a route of
+// its own.
 func (s *server) changeType(o *object) (string, error) {
 	eventType := o.text("type", true, func(string) bool { return true }, "")
 	if err := o.err(); err != nil {
 		return "", err
 	}
-	if row, ok := s.Journal.Registry().Row(eventType); !ok || !row.Fact || eventType == citizen.PersonRegistered {
+	if row, ok := s.Journal.Registry().Row(eventType); !ok || !(row.Fact || row.About) || eventType == citizen.PersonRegistered {
 		return "", citizen.Reject(citizen.CodeUnknownType)
 	}
 	return eventType, nil
@@ -272,7 +277,7 @@ type bilingue struct {
 	FR string `json:"fr" example:"Carte Santé"`
 }
 
-func (s *server) previewResult(ctx context.Context, eventType string, p command.Preview) (*previewResult, error) {
+func (s *server) previewResult(ctx context.Context, p command.Preview) (*previewResult, error) {
 	out := &previewResult{Digest: p.Digest, Decisions: make([]VerdictLine, len(p.Decisions))}
 	law, err := s.Journal.FreshLaw(ctx)
 	if err != nil {
@@ -283,7 +288,7 @@ func (s *server) previewResult(ctx context.Context, eventType string, p command.
 		if found, ok := law.Agreement(d.Agreement, d.Version); ok {
 			a = *found
 		}
-		out.Decisions[i] = decided(&a, law.StreamOf[d.Agreement], s.Journal.FieldNames(eventType, d.Fields), d.Reason)
+		out.Decisions[i] = decided(&a, law.StreamOf[d.Agreement], s.Journal.FieldNames(p.Type, d.Fields), d.Reason)
 	}
 	return out, nil
 }

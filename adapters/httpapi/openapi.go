@@ -69,7 +69,7 @@ func (s *server) describeChanges() {
 	var types []any
 	var data []*huma.Schema
 	for _, row := range s.Journal.Registry().Rows() {
-		if !row.Fact {
+		if !row.Fact && !row.About {
 			continue
 		}
 		schema, ok := s.toldSchema(row.Type, int(row.Version))
