@@ -38,20 +38,20 @@ func (c *cli) keysRotate() *cobra.Command {
 			if retire && !yes {
 				return usageError{errors.New("--retire destroys the wrapping keys of earlier epochs; say --yes if that is meant")}
 			}
-			right, err := keys.Rotate(c.config.keysDir())
+			rotation, err := keys.Rotate(c.config.keysDir())
 			if err != nil {
 				return err
 			}
-			defer right.Close() //nolint:errcheck // the lock ends with the process at the latest
+			defer rotation.Close() //nolint:errcheck // the lock ends with the process at the latest
 			h, err := openHub(cmd.Context(), &c.config, c.logger())
 			if err != nil {
 				return err
 			}
 			defer h.Close()
 			if retire {
-				return c.retire(cmd.Context(), h, right)
+				return c.retire(cmd.Context(), h, rotation)
 			}
-			return c.rotate(cmd.Context(), h, right)
+			return c.rotate(cmd.Context(), h, rotation)
 		},
 	}
 	cmd.Flags().BoolVar(&retire, "retire", false, "take the epochs under which no key stands any more out of the keys directory")
@@ -61,15 +61,15 @@ func (c *cli) keysRotate() *cobra.Command {
 
 // rotate goes to a new epoch, or goes on with a rotation that was interrupted. Each step can be repeated: the file is replaced as a whole,
 // the event has a command id of its own, and a key stands under one epoch or the other.
-func (c *cli) rotate(ctx context.Context, h *hub, right *keys.Rotation) error {
+func (c *cli) rotate(ctx context.Context, h *hub, rotation *keys.Rotation) error {
 	standing, err := h.keyring.CloseEpochs(ctx)
 	if err != nil {
 		return err
 	}
-	// If all keys stand under the newest epoch, the last rotation is finished. A crash right after Add leaves an epoch under which none
+	// If all keys stand under the newest epoch, the last rotation is finished. A crash rotation after Add leaves an epoch under which none
 	// stands: the hub's own secret, which there always is, tells.
 	if seal.Before(standing, h.wrapper.Epoch()) == 0 {
-		if _, err := right.Add(); err != nil {
+		if _, err := rotation.Add(); err != nil {
 			return err
 		}
 		if err := h.wrapper.Refresh(); err != nil {
@@ -112,7 +112,7 @@ func (h *hub) recordEpoch(ctx context.Context, epoch int32) error {
 
 // retire takes the earlier epochs out of the file, if nothing stands under them. They are closed first: no process can store a key under
 // one of them between the count and the end of its wrapping key.
-func (c *cli) retire(ctx context.Context, h *hub, right *keys.Rotation) error {
+func (c *cli) retire(ctx context.Context, h *hub, rotation *keys.Rotation) error {
 	standing, err := h.keyring.CloseEpochs(ctx)
 	if err != nil {
 		return err
@@ -124,13 +124,13 @@ func (c *cli) retire(ctx context.Context, h *hub, right *keys.Rotation) error {
 	retired := slices.DeleteFunc(h.wrapper.Epochs(), func(e int32) bool { return e >= epoch })
 	text := fmt.Sprintf("There is no epoch before %d to retire.", epoch)
 	if len(retired) > 0 {
-		if err := right.Retire(retired...); err != nil {
+		if err := rotation.Retire(retired...); err != nil {
 			return err
 		}
 		text = fmt.Sprintf("Retired: %v. Epoch %d is in use. Back up the key store and the keys directory now: older backups of it need the retired keys.", retired, epoch)
 	}
 	out := c.lines()
-	if err := out.emit(map[string]any{"epoch": epoch, "retired": slices.Concat([]int32{}, retired)}, text); err != nil {
+	if err := out.emit(map[string]any{"epoch": epoch, "retired": append([]int32{}, retired...)}, text); err != nil {
 		return err
 	}
 	return out.flush()
