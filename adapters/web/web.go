@@ -53,6 +53,8 @@ type Config struct {
 	Sources []string
 	Logger  *slog.Logger
 	Clock   func() time.Time // the process's; default time.Now
+	// DryRunTime bounds a dry run on a page; default 20 s.
+	DryRunTime time.Duration
 }
 
 // server is the pages of one hub.
@@ -62,6 +64,8 @@ type server struct {
 	pages  map[string]*language // by "en", "fr"
 	drafts draftBox
 	style  asset
+	// running holds a place for each dry run under way.
+	running chan struct{}
 }
 
 // Patterns are the http.ServeMux patterns that belong to the pages.
@@ -78,6 +82,9 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.DryRunTime == 0 {
+		cfg.DryRunTime = dryRunTime
+	}
 	genesis := cfg.Journal.Genesis()
 	if err := checkPersonas(cfg, genesis); err != nil {
 		return nil, err
@@ -86,7 +93,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: the log's time zone is unknown here: %w", err)
 	}
-	s := &server{Config: cfg, zone: zone}
+	s := &server{Config: cfg, zone: zone, running: make(chan struct{}, 1)}
 	if s.style, err = loadStyle(); err != nil {
 		return nil, err
 	}
@@ -169,6 +176,7 @@ func (s *server) routes() *http.ServeMux {
 		handle("GET", "/looks", journal.RoleOfficer, s.lookForm)
 		handle("POST", "/looks", journal.RoleOfficer, s.lookPost)
 		handle("GET", "/looks/{position}", journal.RoleOfficer, s.lookPage)
+		s.agreementPages(handle)
 		handle("", "/", anybody, func(*request) error { return errNoPage })
 	}
 	return mux
