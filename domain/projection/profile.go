@@ -2,6 +2,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -149,14 +150,14 @@ func (p *Projection) WhoSaw(ctx context.Context, id citizen.ID) ([]Seen, error) 
 	for i := range given {
 		positions[i] = given[i].Item.Position
 	}
-	facts, err := p.journal.Store().Read(ctx, positions...)
+	types, err := p.factTypes(ctx, positions)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Seen, 0, len(given))
 	for i := range given {
 		item := given[i].Item
-		s := Seen{At: given[i].At, Given: &given[i], Type: facts[i].Type, Fields: p.journal.FieldNames(facts[i].Type, item.Fields)}
+		s := Seen{At: given[i].At, Given: &given[i], Type: types[i], Fields: p.journal.FieldNames(types[i], item.Fields)}
 		s.Law = consent.Agreement{ID: item.Agreement, Version: item.Version}
 		if a, ok := law.Agreement(item.Agreement, item.Version); ok {
 			s.Law = *a
@@ -170,6 +171,23 @@ func (p *Projection) WhoSaw(ctx context.Context, id citizen.ID) ([]Seen, error) 
 	out = append(out, looks...)
 	slices.SortStableFunc(out, func(a, b Seen) int { return b.At.Compare(a.At) })
 	return out, nil
+}
+
+// factTypes are the types of the facts that hold by records; a record's own where it tells none, or was erased.
+func (p *Projection) factTypes(ctx context.Context, positions []int64) ([]string, error) {
+	entries, err := p.journal.Read(ctx, positions...)
+	if err != nil {
+		return nil, err
+	}
+	told, err := p.journal.Told(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	types := make([]string, len(entries))
+	for i := range entries {
+		types[i] = cmp.Or(told[i].Type, entries[i].Type)
+	}
+	return types, nil
 }
 
 func (p *Projection) looks(ctx context.Context, id citizen.ID) ([]Seen, error) {
