@@ -66,7 +66,7 @@ func (c *cli) rotate(ctx context.Context, h *hub, rotation *keys.Rotation) error
 	if err != nil {
 		return err
 	}
-	// If all keys stand under the newest epoch, the last rotation is finished. A crash rotation after Add leaves an epoch under which none
+	// If all keys stand under the newest epoch, the last rotation is finished. A crash right after Add leaves an epoch under which none
 	// stands: the hub's own secret, which there always is, tells.
 	if seal.Before(standing, h.wrapper.Epoch()) == 0 {
 		if _, err := rotation.Add(); err != nil {

@@ -246,7 +246,7 @@ func TestTombstonesAfterARestore(t *testing.T) {
 	}
 	require.Len(t, want, len(gone))
 	for _, id := range gone {
-		require.True(t, want[fmt.Sprint(id.Subject, id.Class)])
+		require.True(t, want[fmt.Sprint(id.Subject.String(), id.Class)])
 	}
 
 	h.Close()
