@@ -1,4 +1,18 @@
 package delivery
 
+import (
+	"context"
+
+	"github.com/tellonce/hub/consent"
+)
+
 // Arrived is how many readers have come to a lane so far.
 func (d *Delivery) Arrived(stream string, lane int) int64 { return d.desk(stream, lane).arrived.Load() }
+
+// Wake does what a reader does on a day, but for giving numbers.
+func (d *Delivery) Wake(ctx context.Context, stream string, lane int, today consent.Date) error {
+	return d.wake(ctx, stream, lane, today)
+}
+
+// DropGuard makes disclosing blind for what restricts people while it goes on: the negative control of the guard.
+func (d *Delivery) DropGuard() { d.unguarded = true }

@@ -1,0 +1,317 @@
+package delivery_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/delivery"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/journal/journaltest"
+)
+
+// scenarios are the rules of what leaves, one by one: given a log, then the events that a ministry gets, and that it gets again.
+var scenarios = map[string]func(*world){
+	"who got a wrong value gets the right one, and the wrong number is recalled": func(w *world) {
+		wrong := w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.correct(wrong, "2026-03-01", "Dryden")
+		got := w.gets("statute", "2 correction corrects 1.0.1 Dryden")
+		require.Equal(w, "2026-03-01", attribute(&got[0], "effective"))
+		require.Equal(w, "tellonce.address-changed.v1", attribute(&got[0], "type"))
+		w.again("statute", "1 recalled", "2 correction corrects 1.0.1 Dryden")
+	},
+	"a wrong value that was not disclosed never goes out": func(w *world) {
+		wrong := w.move("Kenora")
+		w.correct(wrong, w.today(), "Dryden")
+		w.gets("statute", "1 fact Dryden")
+		w.again("statute", "1 fact Dryden")
+	},
+	"who may not know the right value is told that theirs is wrong": func(w *world) {
+		wrong := w.move("Kenora")
+		w.gets("ontario", "1 fact Kenora")
+		w.correct(wrong, w.today(), "Gatineau QC")
+		got := w.gets("ontario", "2 retracted corrects 1.0.1")
+		require.Equal(w, "{}", string(got[0].Data))
+		w.again("ontario", "1 recalled", "2 retracted corrects 1.0.1")
+	},
+	"a permission that ends between a correction and its disclosure turns it into a retraction": func(w *world) {
+		w.grant()
+		wrong := w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.correct(wrong, w.today(), "Dryden")
+		w.withdraw()
+		w.gets("consent", "2 retracted corrects 1.0.1", "3 ended")
+		w.again("consent", "1 recalled", "2 retracted corrects 1.0.1", "3 ended")
+	},
+	"a correction under a new grant does not reach back": func(w *world) {
+		w.grant()
+		wrong := w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.withdraw()
+		w.correct(wrong, w.today(), "Dryden")
+		w.grant()
+		w.gets("consent", "2 ended", "3 retracted corrects 1.0.1")
+		w.snapshots()
+		w.gets("consent", "4 snapshot Dryden")
+	},
+	"what is cancelled is retracted, once": func(w *world) {
+		told := w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.cancel(told)
+		w.gets("statute", "2 retracted corrects 1.0.1")
+		w.gets("sure")
+		w.again("statute", "1 recalled", "2 retracted corrects 1.0.1")
+	},
+	"what is cancelled before it was disclosed leaves no trace": func(w *world) {
+		w.cancel(w.move("Kenora"))
+		w.gets("statute")
+	},
+	"a verification is a correction that changes the assurance alone": func(w *world) {
+		told := w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.gets("sure")
+		w.verify(told)
+		w.gets("statute", "2 correction corrects 1.0.1 verified Kenora")
+		w.gets("sure", "1 fact verified Kenora")
+		w.again("statute", "1 fact Kenora", "2 correction corrects 1.0.1 verified Kenora")
+	},
+	"a verification that is disclosed together with its fact corrects it": func(w *world) {
+		w.verify(w.move("Kenora"))
+		w.gets("statute", "1 fact Kenora", "2 correction corrects 1.0.1 verified Kenora")
+	},
+	"what corrects a verified fact corrects the last number": func(w *world) {
+		told := w.move("Kenora")
+		w.verify(told)
+		w.gets("statute", "1 fact Kenora", "2 correction corrects 1.0.1 verified Kenora")
+		w.correct(told, w.today(), "Dryden")
+		w.gets("statute", "3 correction corrects 1.0.2 Dryden")
+		w.again("statute", "1 recalled", "2 recalled", "3 correction corrects 1.0.2 Dryden")
+	},
+	"the verification of a correction stands in the first fact's place": func(w *world) {
+		right := w.correct(w.move("Kenora"), w.today(), "Dryden")
+		w.gets("statute", "1 fact Dryden")
+		w.verify(right)
+		w.gets("statute", "2 correction corrects 1.0.1 verified Dryden")
+	},
+	"a grant brings a snapshot of what holds, and withdrawing it an end": func(w *world) {
+		w.move("Kenora")
+		w.grant()
+		w.snapshots()
+		w.gets("consent", "1 snapshot Kenora")
+		w.move("Dryden")
+		w.gets("consent", "2 fact Dryden")
+		w.withdraw()
+		got := w.gets("consent", "3 ended")
+		require.Equal(w, "tellonce.ended.v1", attribute(&got[0], "type"))
+		require.Equal(w, "consent@1", attribute(&got[0], "agreement"))
+		w.again("consent", "1 recalled", "2 recalled", "3 ended")
+	},
+	"a snapshot whose grant is over leaves nothing": func(w *world) {
+		w.move("Kenora")
+		w.grant()
+		w.snapshots()
+		w.withdraw()
+		w.gets("consent")
+		w.grant() // what was due under the former grant is not due under this one
+		w.gets("consent")
+	},
+	"a value that is corrected after its snapshot was taken goes out right, once": func(w *world) {
+		wrong := w.move("Kenora")
+		w.grant()
+		w.snapshots()
+		w.correct(wrong, w.today(), "Dryden")
+		w.gets("consent", "1 fact Dryden")
+	},
+	"a snapshot is corrected like a fact": func(w *world) {
+		wrong := w.move("Kenora")
+		w.grant()
+		w.snapshots()
+		w.gets("consent", "1 snapshot Kenora")
+		w.correct(wrong, w.today(), "Dryden")
+		w.gets("consent", "2 correction corrects 1.0.1 Dryden")
+		w.again("consent", "1 recalled", "2 correction corrects 1.0.1 Dryden")
+	},
+	"nothing ends where nothing was given, and an end is told once": func(w *world) {
+		w.grant()
+		w.withdraw()
+		w.gets("consent")
+		w.grant()
+		w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.withdraw()
+		w.grant()
+		w.move("Dryden")
+		w.withdraw() // nothing was given since the last end
+		w.gets("consent", "2 ended")
+	},
+	"a link's end, and another reference": func(w *world) {
+		w.link("first")
+		w.move("Kenora")
+		w.gets("linked", "1 fact Kenora first")
+		w.link("first") // the same: the ministry need not know
+		w.gets("linked")
+		w.move("Dryden")
+		w.gets("linked", "2 fact Dryden first")
+		w.link("second")
+		w.gets("linked", "3 ended")
+		w.move("Red Lake")
+		_, err := w.command.Unlink(w.ctx, w.by(source), w.citizen, "m-linked")
+		require.NoError(w, err)
+		w.gets("linked") // told under the second link and never given: there is nothing to end
+		w.again("linked", "1 recalled", "2 recalled", "3 ended")
+	},
+	"death ends consents, and a corrected death takes back what it told": func(w *world) {
+		w.grant()
+		w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.gets("statute", "1 fact Kenora")
+		death := w.about(w.citizen, registrar, "death-registered", w.today(), map[string]any{"death_date": "2026-03-01", "reported_by": "spouse"})
+		w.gets("consent", "2 ended")
+		w.gets("statute", "2 fact verified 2026-03-01")
+		w.about(w.citizen, registrar, journal.TypeDeathCorrected, w.today(), map[string]any{"corrects": death})
+		w.gets("statute", "3 retracted corrects 1.0.2")
+		w.snapshots()
+		w.gets("consent", "3 snapshot Kenora")
+		w.again("statute", "1 fact Kenora", "2 recalled", "3 retracted corrects 1.0.2")
+	},
+	"leaving the scope is told where the agreement says so, once": func(w *world) {
+		w.move("Gatineau QC")
+		w.gets("ontario")
+		w.move("Kenora")
+		w.gets("ontario", "1 fact Kenora")
+		w.move("Gatineau QC")
+		got := w.gets("ontario", "2 left-scope")
+		require.Equal(w, "{}", string(got[0].Data))
+		w.move("Hull QC")
+		w.gets("ontario")
+		w.move("Dryden")
+		w.gets("ontario", "3 fact Dryden")
+		w.again("ontario", "1 fact Kenora", "2 left-scope", "3 fact Dryden")
+	},
+	"who leaves the scope between telling and disclosing is told to have left": func(w *world) {
+		w.move("Kenora")
+		w.move("Gatineau QC")
+		w.gets("ontario", "1 fact Kenora", "2 left-scope")
+	},
+	"a correction that was never in scope leaves what stands before it": func(w *world) {
+		w.move("Kenora")
+		w.gets("ontario", "1 fact Kenora")
+		wrong := w.move("Dryden")
+		w.correct(wrong, w.today(), "Gatineau QC") // before it was disclosed
+		w.gets("ontario", "2 left-scope")
+	},
+	"nothing about a protected person leaves for who does not receive them": func(w *world) {
+		w.grant()
+		told := w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.gets("shelter", "1 fact Kenora")
+		w.append(w.citizen, journal.RestrictionSet{Kind: journal.RestrictionViolence})
+		w.correct(told, w.today(), "Dryden")
+		w.move("Gatineau QC")
+		w.withdraw()
+		w.gets("consent")
+		w.gets("statute")
+		w.gets("ontario")
+		w.gets("shelter", "2 correction corrects 1.0.1 Dryden", "3 fact Gatineau")
+		w.again("consent", "1 recalled")
+		w.again("shelter", "1 recalled", "2 correction corrects 1.0.1 Dryden", "3 fact Gatineau")
+	},
+	"what was said without values is recalled once somebody is protected": func(w *world) {
+		w.cancelAfter("statute")
+		w.append(w.citizen, journal.RestrictionSet{Kind: journal.RestrictionViolence})
+		w.again("statute", "1 recalled", "2 recalled")
+		w.append(w.citizen, journal.RestrictionLifted{})
+		w.again("statute", "1 recalled", "2 recalled")
+	},
+	"erasing recalls every number and says which": func(w *world) {
+		w.grant()
+		w.move("Kenora")
+		w.gets("consent", "1 fact Kenora")
+		w.withdraw()
+		w.gets("consent", "2 ended")
+		other := w.resident()
+		w.erase()
+		w.again("consent", "1 recalled", "2 recalled", "3 erased [1.0.1 1.0.2]")
+		w.about(other, source, "address-changed", w.today(), address("Dryden"))
+		w.gets("statute", "1 fact Dryden")
+		got := w.again("consent", "1 recalled", "2 recalled", "3 erased [1.0.1 1.0.2]")
+		require.Empty(w, got[0].Key, "the pairwise secret is gone")
+		require.Empty(w, attribute(&got[2], "subject"))
+		require.Empty(w, attribute(&got[2], "agreement"))
+	},
+	"what was due when somebody was erased does not leave": func(w *world) {
+		w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.correct(w.move("Dryden"), w.today(), "Red Lake")
+		w.erase()
+		w.gets("statute", "2 erased [1.0.1]")
+		w.gets("ontario")
+	},
+	"who is merged is known by another id from then on": func(w *world) {
+		w.move("Kenora")
+		first := w.gets("statute", "1 fact Kenora")
+		kept := w.resident()
+		w.append(w.citizen, journal.CitizensMerged{Kept: kept.String()})
+		got := w.gets("statute", "2 rekeyed")
+		require.Equal(w, attribute(&first[0], "subject"), attribute(&got[0], "subject"))
+		require.Equal(w, "statute@1", attribute(&got[0], "agreement"))
+		w.about(kept, source, "address-changed", w.today(), address("Dryden"))
+		next := w.gets("statute", "3 fact Dryden")
+		require.JSONEq(w, `{"subject":"`+attribute(&next[0], "subject")+`"}`, string(got[0].Data))
+		w.again("statute", "1 fact Kenora", "2 rekeyed", "3 fact Dryden")
+		w.gets("linked")
+	},
+	"an agreement's end is told of everybody, a page at a time": func(w *world) {
+		people := []citizen.ID{w.citizen, w.resident(), w.resident(), w.resident(), w.resident()}
+		for _, id := range people {
+			w.about(id, source, "address-changed", w.today(), address("Kenora"))
+		}
+		w.gets("statute", "1 fact Kenora", "2 fact Kenora", "3 fact Kenora", "4 fact Kenora", "5 fact Kenora")
+		w.append(people[2], journal.RestrictionSet{Kind: journal.RestrictionViolence})
+		_, err := w.command.EndAgreement(w.ctx, w.by(operator), "statute", "")
+		require.NoError(w, err)
+		subjects := map[string]bool{}
+		for number := int64(6); number <= 9; number++ {
+			page, err := w.delivery.Next(w.ctx, "s.statute", 0, number-1, 1, 0)
+			require.NoError(w, err)
+			require.Len(w, page.Messages, 1)
+			require.Equal(w, delivery.KindEnded, attribute(&page.Messages[0], "kind"))
+			subjects[attribute(&page.Messages[0], "subject")] = true
+		}
+		require.Len(w, subjects, 4, "each once, but for the protected one")
+		w.after["statute"] = 9
+		w.gets("statute")
+	},
+}
+
+func (w *world) cancelAfter(agreement string) {
+	w.Helper()
+	told := w.move("Kenora")
+	w.gets(agreement, "1 fact Kenora")
+	w.cancel(told)
+	w.gets(agreement, "2 retracted corrects 1.0.1")
+}
+
+// erase erases the citizen's facts and, as an erasure of everything does, the secret of their pairwise ids.
+func (w *world) erase() {
+	w.Helper()
+	_, err := w.command.Erase(w.ctx, w.by(registrar), w.citizen)
+	require.NoError(w, err)
+}
+
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	for name, scenario := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBothStores(t, journaltest.Options{}, func(t *testing.T, j *journal.Journal) {
+				w := newWorld(t, j)
+				scenario(w)
+				w.rebuilds()
+			})
+		})
+	}
+}
