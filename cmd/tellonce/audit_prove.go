@@ -96,7 +96,8 @@ func (c *cli) printVerified(report *audit.VerifyReport) error {
 			}
 		}
 	}
-	text := fmt.Sprintf("records=%d opened=%d erased=%d destroyed=%d tampered=%d", report.Records, report.Opened, report.Erased, report.Destroyed, report.Tampered)
+	text := fmt.Sprintf("records=%d opened=%d locked=%d erased=%d destroyed=%d tampered=%d",
+		report.Records, report.Opened, report.Locked, report.Erased, report.Destroyed, report.Tampered)
 	if err := errors.Join(out.emit(report, text), out.flush()); err != nil {
 		return err
 	}

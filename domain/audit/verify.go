@@ -18,6 +18,8 @@ type VerifyReport struct {
 	Records int64 `json:"records"`
 	Opened  int64 `json:"opened"` // payloads that open and are what their record commits to
 	Erased  int64 `json:"erased"` // payloads whose key is destroyed, and an erased event about their subject names the class
+	// Locked are payloads that only two officers together may open: their leaves are checked, what they say is not.
+	Locked int64 `json:"locked"`
 	// Destroyed are payloads whose key is destroyed, and no event on the log says so.
 	Destroyed int64 `json:"destroyed"`
 	Tampered  int64 `json:"tampered"` // other findings
@@ -201,6 +203,8 @@ func (v *verifier) payload(ctx context.Context, r *checked) error {
 		if c.records++; len(c.positions) < maxFindings {
 			c.positions = append(c.positions, r.Position)
 		}
+	case errors.Is(r.opened, seal.ErrLocked):
+		v.report.Locked++
 	case errors.Is(r.opened, seal.ErrNoKey):
 		v.found(r.Position, FoundNoKey)
 	default:

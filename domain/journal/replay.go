@@ -61,7 +61,7 @@ func (j *Journal) openWanted(ctx context.Context, recs []eventstore.Recorded, wa
 }
 
 // Check tries to open records and says of each why it doesn't: nil where the payload opens and is what the record commits to, else an
-// error that is seal.ErrDestroyed, ErrTampered, ErrNoKey or ErrWrongWrapper. Nothing of what they say is returned.
+// error that is seal.ErrDestroyed, ErrLocked, ErrTampered, ErrNoKey or ErrWrongWrapper. Nothing of what they say is returned.
 func (j *Journal) Check(ctx context.Context, recs []eventstore.Recorded) ([]error, error) {
 	_, err := j.keyring.OpenAll(ctx, recs)
 	var partial *seal.PartialError
