@@ -28,7 +28,7 @@ func (c *cli) agreementDryRun() *cobra.Command {
 		Args: exactly(1, "the file of an agreement"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if people && strings.TrimSpace(reason) == "" {
-				return usageError{errors.New("--people shows people: say why with --reason; it is recorded for ever, and shown to them")}
+				return usageError{errors.New("--people shows people: say why with --reason; it is recorded for ever")}
 			}
 			if !people && reason != "" {
 				return usageError{errors.New("--reason goes with --people: counts name nobody")}
