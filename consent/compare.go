@@ -58,6 +58,31 @@ func (d Difference) Narrower() bool {
 	return slices.ContainsFunc(d.Changes, func(c Change) bool { return c.Narrower })
 }
 
+// Asks are the changes for which people who agreed to the older version are asked again: until they agree, nothing more is shared of them.
+// It is what a grant of an older version does not cover by Rules.
+func (d Difference) Asks() Difference {
+	return d.only(func(c *Change) bool { return c.Wider && asked[c.What] })
+}
+
+// Unasked are the changes that share more of people who agreed to the older version, without asking them again.
+func (d Difference) Unasked() Difference {
+	return d.only(func(c *Change) bool { return c.Wider && !asked[c.What] })
+}
+
+func (d Difference) only(keep func(*Change) bool) Difference {
+	var out Difference
+	for i := range d.Changes {
+		if c := d.Changes[i]; keep(&c) {
+			c.Lost, c.Narrower = nil, false // it is about what is more
+			out.Changes = append(out.Changes, c)
+		}
+	}
+	return out
+}
+
+// asked is what a grant of an older version holds back.
+var asked = map[string]bool{WhatFields: true}
+
 // Compare says what changes from one version of an agreement to another, each judged alone: what either shares with those who were asked
 // for it. Shares come first, by the older version's order.
 func Compare(from, to Agreement) Difference {

@@ -326,3 +326,41 @@ func TestAgreementsAreWellSet(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsAskedAnewIsWhatAGrantHoldsBack: under a grant of the older version the rules share nothing that is asked anew, and all else.
+func TestWhatIsAskedAnewIsWhatAGrantHoldsBack(t *testing.T) {
+	t.Parallel()
+	held := 0
+	rapid.Check(t, func(t *rapid.T) {
+		from, to := drawAgreement(t, "arts", 1), drawAgreement(t, "arts", 2)
+		from.Basis.Kind, to.Basis.Kind = BasisConsent, BasisConsent
+		rules, err := Compile([]Agreement{from, to}, rowsOf)
+		require.NoError(t, err)
+		d := Compare(from, to)
+		asks, unasked := d.Asks(), d.Unasked()
+		require.Equal(t, d.Wider(), len(asks.Changes)+len(unasked.Changes) > 0)
+		s := Standing{Born: date("1986-03-01")}
+		s.Granted(2, "arts", 1, nil)
+		for _, m := range poolMinistries {
+			s.Linked(1, m, "r")
+		}
+		for _, event := range poolEvents {
+			q := drawQuestion(t, 1)
+			fact := Fact{
+				Type: event, Carried: ^FieldSet(0), Effective: date(q.effective), Recorded: date(q.recorded), AddressKind: q.addressKind,
+				Province: q.province, Verified: q.verified,
+			}
+			var shared []string
+			for _, decision := range Decide(nil, rules, &s, &fact) {
+				shared = rules.Names(event, decision.Fields)
+			}
+			for _, c := range asks.Changes {
+				if c.What == WhatFields && c.Event == event {
+					held++
+					require.Empty(t, missing(c.Gained, missing(c.Gained, shared)), "%v is shared unasked", shared)
+				}
+			}
+		}
+	})
+	require.Greater(t, held, 50)
+}

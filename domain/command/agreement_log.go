@@ -42,9 +42,14 @@ func (v *AgreementVersion) Difference() consent.Difference {
 	return consent.Compare(*v.Former, v.Agreement)
 }
 
-// AsksAnew says whether people who agreed to the former version are asked again: the new one is wider, and still rests on consent.
+// AsksAnew says whether people who agreed to the former version are asked again, for what the new one shares beyond it.
 func (v *AgreementVersion) AsksAnew() bool {
-	return v.Former != nil && v.Agreement.Basis.Kind == consent.BasisConsent && v.Former.Basis.Kind == consent.BasisConsent && v.Difference().Wider()
+	return v.ByConsent() && len(v.Difference().Asks().Changes) > 0
+}
+
+// ByConsent says whether both the version and the former one rest on consent, so that people have agreed to one and not to the other.
+func (v *AgreementVersion) ByConsent() bool {
+	return v.Former != nil && v.Agreement.Basis.Kind == consent.BasisConsent && v.Former.Basis.Kind == consent.BasisConsent
 }
 
 // agreementLog is what a command about agreements is judged by: the law, and every version ever proposed, by id, then version.

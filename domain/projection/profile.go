@@ -63,8 +63,11 @@ func (p *Projection) given(ctx context.Context, id citizen.ID) ([]journal.Given,
 type Consent struct {
 	Agreement consent.Agreement
 	Granted   bool
-	Fields    []string // granted; all that the agreement shares where the grant names none
+	Version   int      // that was agreed to
+	Fields    []string // granted, and still shared by the agreement
 	Since     int64    // position since which it holds
+	// Asks is what the agreement's newest version shares beyond the version agreed to: only a new consent covers it.
+	Asks consent.Difference
 }
 
 // Consents lists the agreements by consent, by id.
@@ -84,14 +87,30 @@ func (p *Projection) Consents(ctx context.Context, id citizen.ID) ([]Consent, er
 		}
 		c := Consent{Agreement: a}
 		if g, ok := states[0].Standing.Grant(a.ID); ok {
-			c.Granted, c.Since, c.Fields = true, g.Since, g.Fields
-			if c.Fields == nil {
-				c.Fields = AllFields(&a)
+			agreedTo := &consent.Agreement{} // of one that has ended: nothing
+			if v, known := law.Agreement(a.ID, g.Version); known {
+				agreedTo = v
 			}
+			c.Granted, c.Version, c.Since, c.Fields = true, g.Version, g.Since, covered(&a, agreedTo, g.Fields)
+			c.Asks = consent.Compare(*agreedTo, a).Asks()
 		}
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// covered are the distinct fields that an agreement shares under a grant of one of its versions; nil fields are all of that version.
+func covered(a, agreedTo *consent.Agreement, fields []string) []string {
+	var out []string
+	for _, share := range a.Shares {
+		former := agreedTo.Share(share.Event)
+		for _, f := range share.Fields {
+			if former != nil && slices.Contains(former.Fields, f) && (fields == nil || slices.Contains(fields, f)) && !slices.Contains(out, f) {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
 }
 
 // AllFields are the distinct fields that an agreement shares, in its own order.

@@ -204,10 +204,10 @@ func TestConsentsAndLinks(t *testing.T) {
 	first, err := b.command.Grant(b.ctx, b.as(journal.ActorSource), b.citizen, command.Choice{Agreement: "outdoors-card"})
 	require.NoError(t, err)
 	all := []string{"unit", "street", "city", "province", "postal_code"}
-	require.Equal(t, projection.Consent{Granted: true, Fields: all, Since: first.Position}, consents()["outdoors-card"])
+	require.Equal(t, projection.Consent{Granted: true, Version: 1, Fields: all, Since: first.Position}, consents()["outdoors-card"])
 	_, err = b.command.Grant(b.ctx, b.as(journal.ActorSource), b.citizen, command.Choice{Agreement: "outdoors-card", Fields: []string{"city"}})
 	require.NoError(t, err)
-	require.Equal(t, projection.Consent{Granted: true, Fields: []string{"city"}, Since: first.Position}, consents()["outdoors-card"], "replaced: unbroken")
+	require.Equal(t, projection.Consent{Granted: true, Version: 1, Fields: []string{"city"}, Since: first.Position}, consents()["outdoors-card"], "replaced: unbroken")
 	_, err = b.command.Withdraw(b.ctx, b.as(journal.ActorSource), b.citizen, "outdoors-card")
 	require.NoError(t, err)
 	require.Equal(t, projection.Consent{}, consents()["outdoors-card"])
