@@ -10,7 +10,10 @@ import (
 )
 
 // Text is a text in both languages.
-type Text struct{ EN, FR string }
+type Text struct {
+	EN string `json:"en"`
+	FR string `json:"fr"`
+}
 
 // In is the text in a language: "fr" is French, all else English.
 func (t Text) In(lang string) string {

@@ -57,7 +57,7 @@ func (e *eventRules) judge(d *Decision, c *candidate, standing *Standing, fact *
 		d.Reason = NotInForce
 		return
 	}
-	if !d.linked {
+	if !d.linked || standing.left {
 		d.Reason = NotLinked
 		return
 	}

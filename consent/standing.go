@@ -14,6 +14,7 @@ type Standing struct {
 
 	// ended are the grants that a death ended: they hold again if the death is corrected.
 	ended []Grant
+	left  bool // not served under this id any more: nobody gets anything
 }
 
 // Restriction protects a citizen through a day; zero Until: until it is lifted.
@@ -72,8 +73,9 @@ func (s *Standing) Unprotected(through string) {
 	s.Restrictions = slices.DeleteFunc(slices.Clone(s.Restrictions), func(r Restriction) bool { return r.Through == through })
 }
 
-// Left ends all grants and links: the citizen is not served under this id any more.
-func (s *Standing) Left() { s.Grants, s.Links, s.ended = nil, nil, nil }
+// Left ends all grants and links for ever: the citizen is not served under this id any more, and to every ministry they are someone whom
+// it has nothing to do with.
+func (s *Standing) Left() { s.Grants, s.Links, s.ended, s.left = nil, nil, nil, true }
 
 // IsProtected says whether a restriction holds on a day.
 func (s *Standing) IsProtected(on Date) bool {

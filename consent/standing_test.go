@@ -102,7 +102,7 @@ func TestWhoHasLeftHasNoGrantsOrLinks(t *testing.T) {
 	s.Died()
 	s.Left()
 	s.Lives(9)
-	require.Equal(t, Standing{Born: 19520101}, s)
+	require.Equal(t, Standing{Born: 19520101, left: true}, s)
 }
 
 func TestACloneStandsAlone(t *testing.T) {
@@ -119,4 +119,17 @@ func TestACloneStandsAlone(t *testing.T) {
 		Born: 19520101, Restrictions: []Restriction{{}}, Links: []Link{{Ministry: "moh", Reference: "A-1", Since: 2}},
 		Grants: []Grant{{Agreement: "arts", Version: 1, Since: 3, Position: 3}},
 	}, clone)
+}
+
+func TestNobodyGetsAnythingOfWhoHasLeft(t *testing.T) {
+	t.Parallel()
+	a, standing, fact := strict()
+	a.Basis.Kind, a.Population = BasisStatute, PopulationAll
+	require.True(t, decideOne(t, a, standing, fact).Shared())
+	standing.Left()
+	require.Equal(t, NotLinked, decideOne(t, a, standing, fact).Reason)
+	rules, err := Compile([]Agreement{a}, rowsOf)
+	require.NoError(t, err)
+	_, reason := Permitted(rules, &standing, &fact, a.ID, 1)
+	require.Equal(t, NotLinked, reason)
 }

@@ -90,8 +90,10 @@ func (d *Delivery) judgeAll(ctx context.Context, v *view, rows []dueRow) (journa
 			})
 			event.Items = append(event.Items, item)
 		case r.order == r.position:
+			v.withhold(r.position)
 			event.Dropped = append(event.Dropped, r.position)
 		default:
+			v.withhold(r.position)
 			event.DroppedItems = append(event.DroppedItems, journal.DroppedItem{Cause: r.order, Position: r.position})
 		}
 	}

@@ -24,6 +24,16 @@ type view struct {
 	told    map[int64]citizen.Change // what holds by them
 	states  map[citizen.ID]*journal.State
 	page    map[int64][]givenRow // what the page that is being made gives, by root
+	// withheld are those of whom something is dropped or recalled. That is for ever, so the append expects them as they were judged: what
+	// they just told or were given back (a lifted restriction) must count, which the guard alone does not see.
+	withheld map[citizen.ID]bool
+}
+
+// withhold notes that something about an entry's subject does not leave.
+func (v *view) withhold(position int64) {
+	if e := v.entries[position]; e != nil {
+		v.withheld[citizen.ID(e.Subject)] = true
+	}
 }
 
 // look reads entries and everything by which they are judged now.
@@ -34,7 +44,7 @@ func (d *Delivery) look(ctx context.Context, stream journal.StreamOpened, lane i
 	}
 	v := &view{
 		stream: stream, lane: lane, row: row, head: head.Position, entries: map[int64]*journal.Entry{}, told: map[int64]citizen.Change{},
-		states: map[citizen.ID]*journal.State{}, page: map[int64][]givenRow{},
+		states: map[citizen.ID]*journal.State{}, page: map[int64][]givenRow{}, withheld: map[citizen.ID]bool{},
 	}
 	if v.law, err = d.journal.FreshLaw(ctx); err != nil {
 		return nil, err
@@ -114,9 +124,15 @@ func (d *Delivery) guard(v *view) eventstore.Guard {
 
 func (d *Delivery) step(v *view, event any) journal.Step {
 	lane := journal.LaneAggregate(v.stream.Stream, v.lane)
+	expect := []eventstore.Expect{{Aggregate: lane, Version: v.row.version}, v.law.Expect()}
+	for id := range v.withheld {
+		if state := v.states[id]; state != nil {
+			expect = append(expect, state.Expect())
+		}
+	}
 	return journal.Step{
 		Origin: journal.Origin{Issuer: journal.IssuerHub, Actor: journal.ActorHub},
-		Expect: []eventstore.Expect{{Aggregate: lane, Version: v.row.version}, v.law.Expect()},
+		Expect: expect,
 		Guard:  d.guard(v), Day: v.day,
 		Events: []journal.New{{Event: event, Aggregate: lane, Cause: eventstore.NoCause}},
 	}

@@ -40,6 +40,7 @@ func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, l
 		for i, g := range numbers {
 			items[i] = g.item
 			if !g.recalled && !d.unchanged(v, g.item) {
+				v.withhold(g.item.Position)
 				event.Recalled = append(event.Recalled, g.number)
 				g.recalled = true
 			}
