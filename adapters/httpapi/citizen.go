@@ -39,8 +39,9 @@ func (s *server) citizenRoutes() {
 type meOutput struct{ Body profile }
 
 type profile struct {
-	Facts []factLine `json:"facts" doc:"the latest of each kind"`
-	Links []linkLine `json:"links" doc:"the ministries that know you as a client"`
+	Facts     []factLine `json:"facts" doc:"what holds today, of each kind one"`
+	Announced []factLine `json:"announced" doc:"what holds only from a later day on"`
+	Links     []linkLine `json:"links" doc:"the ministries that know you as a client"`
 }
 
 type factLine struct {
@@ -69,11 +70,9 @@ func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &meOutput{Body: profile{Facts: make([]factLine, 0, len(p.Facts)), Links: make([]linkLine, len(links))}}
+	out := &meOutput{Body: profile{Facts: make([]factLine, 0, len(p.Facts)), Announced: announced(p), Links: make([]linkLine, len(links))}}
 	for _, f := range p.Facts {
-		out.Body.Facts = append(out.Body.Facts, factLine{
-			Type: f.Type, Key: f.Key, Effective: f.Effective, Data: f.Data, Assurance: f.Assurance(), Position: f.Position, RecordedAt: f.RecordedAt,
-		})
+		out.Body.Facts = append(out.Body.Facts, factOf(&f))
 	}
 	slices.SortFunc(out.Body.Facts, func(a, b factLine) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key)) })
 	for i, l := range links {
@@ -102,6 +101,7 @@ type disclosureLine struct {
 	Ministry  string     `json:"ministry" example:"moh"`
 	Title     bilingue   `json:"title"`
 	Fields    []string   `json:"fields"`
+	Kind      string     `json:"kind" example:"fact" doc:"fact, snapshot, correction; or, without values, retracted, ended, left-scope, erased, rekeyed"`
 	Status    string     `json:"status" enum:"sent,received,applied,rejected,recalled"`
 	StatusAt  *time.Time `json:"status_at,omitempty" doc:"of the ministry's answer"`
 }
@@ -136,7 +136,7 @@ func seenOf(seen *projection.Seen) seenLine {
 		status, at := statusOf(g)
 		line.Disclosure = &disclosureLine{
 			Type: seen.Type, Agreement: seen.Law.ID, Version: seen.Law.Version, Stream: g.Stream, Ministry: seen.Law.Ministry,
-			Title: bilingue(seen.Law.Title), Fields: seen.Fields, Status: status, StatusAt: at,
+			Title: bilingue(seen.Law.Title), Fields: append([]string{}, seen.Fields...), Kind: g.Item.Kind, Status: status, StatusAt: at,
 		}
 	}
 	return line
@@ -204,14 +204,19 @@ type receiptInput struct {
 type receiptOutput struct{ Body receiptBody }
 
 type receiptBody struct {
-	Receipt    string         `json:"receipt" example:"7ZK3M9QX2B4D"`
-	Position   int64          `json:"position" example:"4711"`
-	RecordedAt time.Time      `json:"recorded_at"`
-	Type       string         `json:"type" example:"address-changed"`
-	Effective  string         `json:"effective" format:"date"`
-	Data       map[string]any `json:"data"`
-	Assurance  string         `json:"assurance" enum:"asserted,verified"`
-	Decisions  []OutcomeLine  `json:"decisions" doc:"one for each agreement that names the type"`
+	Receipt    string           `json:"receipt" example:"7ZK3M9QX2B4D"`
+	Position   int64            `json:"position" example:"4711"`
+	RecordedAt time.Time        `json:"recorded_at"`
+	Type       string           `json:"type" example:"address-changed"`
+	Told       string           `json:"told" example:"address-changed" doc:"its own type: that of the fact, or change-corrected, change-cancelled, change-verified, death-corrected"`
+	Effective  string           `json:"effective" format:"date"`
+	Data       map[string]any   `json:"data" doc:"of the fact that holds by it; of a cancellation, of what it takes back"`
+	Assurance  string           `json:"assurance" enum:"asserted,verified"`
+	Stands     bool             `json:"stands" doc:"it still holds: it was neither corrected nor cancelled since"`
+	About      *mentionLine     `json:"about,omitempty" doc:"the change that it corrects, cancels or verifies"`
+	Since      []mentionLine    `json:"since" doc:"what was told about it later"`
+	Decisions  []OutcomeLine    `json:"decisions" doc:"one for each agreement that names the type"`
+	Retracted  []retractionLine `json:"retracted" doc:"to whom a wrong value had been given, who were told that it is wrong and not what is right"`
 }
 
 // OutcomeLine is one agreement's line under a change that was told. Exported as VerdictLine is.
@@ -234,8 +239,9 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	}
 	out := &receiptOutput{Body: receiptBody{
 		Receipt: t.Receipt, Position: t.Position, RecordedAt: t.RecordedAt, Type: t.Change.Type, Effective: t.Change.Effective, Data: t.Change.Data,
-		Assurance: t.Change.Assurance(), Decisions: make([]OutcomeLine, len(t.Outcomes)),
+		Assurance: t.Change.Assurance(), Told: t.Type, Stands: t.Stands(), Decisions: make([]OutcomeLine, len(t.Outcomes)),
 	}}
+	out.Body.About, out.Body.Since, out.Body.Retracted = rightOf(&t)
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
 		line := OutcomeLine{VerdictLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}

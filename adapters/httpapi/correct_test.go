@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
 )
 
 // position is that of a change in the log, by its receipt.
@@ -33,15 +35,27 @@ func about(eventType string, data object, members ...any) object {
 func TestAResidentPutsRight(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	wrong := b.position("ann", b.told("ann", move("1 Wrong St")))
+	first := b.told("ann", move("1 Wrong St"))
+	wrong := b.position("ann", first)
 	body := about("change-corrected", object{"corrects": wrong, "type": "address-changed", "data": address("1 Right St")})
 	preview := b.call("POST", "/v1/changes/preview", "ann", body)
 	require.Equal(t, http.StatusOK, preview.status, preview.text)
-	health := byAgreement(preview.body["decisions"])["moh-health-card"]
-	require.Equal(t, "shared", health["result"])
-	require.Contains(t, health["fields"], "street")
+	decided := byAgreement(preview.body["decisions"])["moh-health-card"]
+	require.Equal(t, "shared", decided["result"])
+	require.Contains(t, decided["fields"], "street")
 	body["preview"] = preview.body["digest"]
-	b.told("ann", body)
+	right := b.told("ann", body)
+	receipt := b.call("GET", "/v1/me/receipts/"+right, "ann", nil).body
+	require.Equal(t, "change-corrected", receipt["told"])
+	require.Equal(t, "address-changed", receipt["type"])
+	require.Equal(t, true, receipt["stands"])
+	require.Equal(t, "1 Right St "+canary, receipt["data"].(object)["street"])
+	require.Equal(t, first, receipt["about"].(object)["receipt"])
+	replaced := b.call("GET", "/v1/me/receipts/"+first, "ann", nil).body
+	require.Equal(t, false, replaced["stands"])
+	require.Equal(t, right, replaced["since"].([]any)[0].(object)["receipt"])
+	require.Nil(t, replaced["about"])
+	require.Equal(t, http.StatusNotFound, b.call("GET", "/v1/me/receipts/"+right, "ben", nil).status)
 
 	again := b.tell("ann", about("change-cancelled", object{"corrects": wrong}))
 	require.Equal(t, http.StatusUnprocessableEntity, again.status)
@@ -54,9 +68,39 @@ func TestAResidentPutsRight(t *testing.T) {
 	require.Contains(t, inner.pointers(), "/data/data")
 
 	gone := b.position("ann", b.told("ann", move("2 Gone St")))
+	require.Equal(t, http.StatusOK, b.call("GET", "/v1/streams/"+health+"/events", "moh", nil).status)
 	cancelled := b.call("POST", "/v1/changes/preview", "ann", about("change-cancelled", object{"corrects": gone}))
 	require.Empty(t, cancelled.body["decisions"])
-	b.told("ann", about("change-cancelled", object{"corrects": gone}))
+	taken := b.told("ann", about("change-cancelled", object{"corrects": gone}))
+	events := b.call("GET", "/v1/streams/"+health+"/events?after=1.0.2", "moh", nil)
+	require.Contains(t, events.text, `"kind":"retracted"`)
+	receipt = b.call("GET", "/v1/me/receipts/"+taken, "ann", nil).body
+	require.Empty(t, receipt["decisions"])
+	retracted := receipt["retracted"].([]any)[0].(object)
+	require.Equal(t, health, retracted["stream"])
+	require.Equal(t, "sent", retracted["status"])
+	seen := b.call("GET", "/v1/me/disclosures", "ann", nil).text
+	require.Contains(t, seen, `"kind":"retracted"`)
+}
+
+// TestWhatIsAnnouncedIsNotYetTrue: told last, but from a later day on.
+func TestWhatIsAnnouncedIsNotYetTrue(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	later := b.journal.DayOf(b.journal.Now(journal.Timing{Told: true})).From.AddDate(0, 0, 30).Format(time.DateOnly)
+	b.told("ann", move("1 Now St"))
+	b.told("ann", with("effective", later, "data", address("2 Then St")))
+	me := b.call("GET", "/v1/me", "ann", nil).body
+	streets := func(member string) (out []any) {
+		for _, f := range me[member].([]any) {
+			if f.(object)["type"] == "address-changed" {
+				out = append(out, f.(object)["data"].(object)["street"])
+			}
+		}
+		return out
+	}
+	require.Equal(t, []any{"1 Now St " + canary}, streets("facts"))
+	require.Equal(t, []any{"2 Then St " + canary}, streets("announced"))
 }
 
 // TestARegistrarVerifiesAndTakesDeathsBack; nobody else does.
