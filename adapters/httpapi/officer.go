@@ -18,6 +18,7 @@ import (
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/schemas"
 )
 
 var lookers = []journal.Role{journal.RoleOfficer, journal.RoleAuditor, journal.RoleProtector, journal.RoleOperator}
@@ -36,7 +37,7 @@ func (s *server) officerRoutes() {
 		summary: "Look up a person's changes and why each was shared or withheld, or a stream's decisions",
 		description: lookNotice + " With `person` or `receipt` the answer is that person's timeline, newest first, without values; else " +
 			"decisions by position. A search may show a part: repeat it with `from` = `next`.",
-		body: searchBody{}, codes: []string{codeReason, codeNotFound, codeUnknownOutcome, codeBusy},
+		body: searchBody{}, codes: []string{codeReason, codeHidden, codeNotFound, codeUnknownOutcome, codeBusy},
 	}, s.search)
 	codes := []string{codeAccessReason, codeBadQuery, codeUnknownOutcome, codeBusy}
 	s.plain(route{
@@ -56,13 +57,16 @@ func (s *server) officerRoutes() {
 
 // searchBody is the body of a search, for the document; search reads it.
 type searchBody struct {
-	_       struct{}   `additionalProperties:"false"`
-	Reason  string     `json:"reason" doc:"why you look: 1 to 500 characters"`
-	Case    string     `json:"case,omitempty" doc:"a case number"`
-	Person  *personRef `json:"person,omitempty" doc:"whose changes"`
-	Receipt string     `json:"receipt,omitempty" doc:"or: those of the person who got this receipt number"`
-	Stream  string     `json:"stream,omitempty" doc:"of decisions: only this stream's"`
-	From    int64      `json:"from,omitempty" doc:"next of the former answer"`
+	_      struct{} `additionalProperties:"false"`
+	Reason string   `json:"reason" doc:"why you look: 1 to 500 characters"`
+	Case   string   `json:"case,omitempty" doc:"a case number"`
+	// Of an inquiry that the person may not learn of yet.
+	HiddenUntil string     `json:"hidden_until,omitempty" format:"date" doc:"the person sees the look from this day on: at most 180 days ahead, with a case and hidden_why"`
+	HiddenWhy   string     `json:"hidden_why,omitempty" doc:"the law by which the look is hidden until then; the person reads it later"`
+	Person      *personRef `json:"person,omitempty" doc:"whose changes"`
+	Receipt     string     `json:"receipt,omitempty" doc:"or: those of the person who got this receipt number"`
+	Stream      string     `json:"stream,omitempty" doc:"of decisions: only this stream's"`
+	From        int64      `json:"from,omitempty" doc:"next of the former answer"`
 }
 
 type searchOutput struct{ Body found }
@@ -93,11 +97,13 @@ type whyLine struct {
 
 // searchRequest is a search as it was read.
 type searchRequest struct {
-	look              audit.Look
-	source, reference string
-	receipt           string
-	filter            audit.Filter
+	look   audit.Look
+	who    audit.Who
+	filter audit.Filter
 }
+
+// person says whether the search is for one person.
+func (q *searchRequest) person() bool { return q.who.Reference != "" || q.who.Receipt != "" }
 
 // search is POST /v1/audit/searches.
 func (s *server) search(ctx context.Context, _ *struct{}) (*searchOutput, error) {
@@ -105,28 +111,20 @@ func (s *server) search(ctx context.Context, _ *struct{}) (*searchOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	person := q.reference != "" || q.receipt != ""
-	var missing error
-	if person {
-		q.look.Subject, missing = s.Audit.Find(ctx, q.receipt, q.source, q.reference)
-		if missing != nil && !errors.Is(missing, audit.ErrNotFound) {
-			return nil, missing
+	if q.person() {
+		session, err := s.Audit.OpenPerson(ctx, caller(ctx), journal.IssuerAPI, q.look, q.who)
+		if err != nil {
+			return nil, err
 		}
+		out := &searchOutput{Body: found{Look: session.Position}}
+		return out, s.timeline(ctx, session, q.filter.From, &out.Body)
 	}
-	session, err := s.Audit.Open(ctx, caller(ctx), journal.IssuerAPI, q.look) // also where nobody was found: to have asked is a look
+	session, err := s.Audit.Open(ctx, caller(ctx), journal.IssuerAPI, q.look)
 	if err != nil {
 		return nil, err
 	}
-	if missing != nil {
-		return nil, missing
-	}
 	out := &searchOutput{Body: found{Look: session.Position}}
-	if person {
-		err = s.timeline(ctx, session, q.filter.From, &out.Body)
-	} else {
-		err = somePage(ctx, session, q.filter, &out.Body)
-	}
-	return out, err
+	return out, somePage(ctx, session, q.filter, &out.Body)
 }
 
 func (s *server) readSearch(ctx context.Context) (searchRequest, error) {
@@ -137,22 +135,30 @@ func (s *server) readSearch(ctx context.Context) (searchRequest, error) {
 	}
 	q.look.Reason = o.text("reason", true, anyText, "")
 	q.look.Case = o.text("case", false, isReference, referenceDetail)
-	if person := o.object("person", false); person != nil {
-		q.source, q.reference = readSource(ctx, person), person.text("reference", true, isReference, referenceDetail)
-		person.done()
-	}
-	q.receipt = o.text("receipt", false, func(s string) bool { return len(s) == 12 }, "must be 12 characters")
+	q.look.HiddenUntil = o.text("hidden_until", false, schemas.ValidDate, "must be a date, YYYY-MM-DD")
+	q.look.HiddenWhy = o.text("hidden_why", false, anyText, "")
+	q.who = readWho(ctx, o)
 	q.filter.Stream = o.text("stream", false, isReference, referenceDetail)
 	q.filter.From = o.position("from")
-	if several(q.reference, q.receipt, q.filter.Stream) {
+	if several(q.who.Reference, q.who.Receipt, q.filter.Stream) {
 		o.wrong("", "name one of person, receipt and stream")
 	}
 	o.done()
-	q.look.Kind, q.look.Shown = "search", fmt.Sprintf("decisions from position %d", q.filter.From)
-	if q.reference != "" || q.receipt != "" {
+	q.look.Kind, q.look.Shown = audit.KindSearch, fmt.Sprintf("decisions from position %d", q.filter.From)
+	if q.person() {
 		q.look.Shown = "changes and decisions of one person, without values"
 	}
 	return q, o.err()
+}
+
+// readWho reads whom a look is about: by a source's reference, or by the receipt number of a change.
+func readWho(ctx context.Context, o *object) (who audit.Who) {
+	if person := o.object("person", false); person != nil {
+		who.Sources, who.Reference = []string{readSource(ctx, person)}, person.text("reference", true, isReference, referenceDetail)
+		person.done()
+	}
+	who.Receipt = o.text("receipt", false, func(s string) bool { return len(s) == 12 }, "must be 12 characters")
+	return who
 }
 
 func several(texts ...string) bool {
@@ -256,7 +262,7 @@ func (s *server) decisions(w http.ResponseWriter, r *http.Request) error {
 	if _, err := consent.ParseReason(f.Reason); err != nil || !okFrom || !okTo {
 		return badQuery(fmt.Sprintf("from and to are positions, reason is one of %v", consent.Reasons()))
 	}
-	return look(s, w, r, "decisions", func(session *audit.Session, show func(audit.DecisionLine) error) error {
+	return look(s, w, r, audit.KindDecisions, func(session *audit.Session, show func(audit.DecisionLine) error) error {
 		return session.Decisions(r.Context(), f, show)
 	})
 }
@@ -266,7 +272,7 @@ func (s *server) auditConsents(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
-	return look(s, w, r, "consents", func(session *audit.Session, show func(audit.ConsentLine) error) error {
+	return look(s, w, r, audit.KindConsents, func(session *audit.Session, show func(audit.ConsentLine) error) error {
 		return session.Consents(r.Context(), show)
 	})
 }
@@ -307,6 +313,21 @@ func accessReason(h http.Header) (string, error) {
 		return "", newProblem(codeAccessReason)
 	}
 	return reason, nil
+}
+
+// accessHeaders are those of a look whose answer is JSON.
+type accessHeaders struct {
+	Reason string `header:"X-Access-Reason" required:"true" doc:"why you look: 1 to 500 characters, percent-encoded UTF-8" example:"Complaint%202026-118"`
+	Case   string `header:"X-Access-Case" doc:"a case number" example:"2026-118"`
+}
+
+// look is a look of a kind, for the reason that the headers give.
+func (in *accessHeaders) look(kind string) (audit.Look, error) {
+	h := http.Header{}
+	h.Set("X-Access-Reason", in.Reason)
+	h.Set("X-Access-Case", in.Case)
+	reason, err := accessReason(h)
+	return audit.Look{Kind: kind, Reason: reason, Case: in.Case}, err
 }
 
 func isReferenceOrNone(s string) bool { return s == "" || isReference(s) }

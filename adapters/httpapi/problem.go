@@ -35,6 +35,7 @@ const (
 	codeMediaType        = "media-type"
 	codeReceipt          = "receipt"
 	codeReason           = "reason"
+	codeHidden           = "hidden"
 	codeCancelled        = "cancelled"
 	codeInternal         = "internal"
 	codeBusy             = "busy"
@@ -70,6 +71,7 @@ var answers = map[string]answer{
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},
 	codeReason:         {http.StatusUnprocessableEntity, "A look needs a reason, of 1 to 500 characters."},
+	codeHidden:         {http.StatusUnprocessableEntity, "A look is hidden from the person only with a case, a legal reason, and a day at most 180 days ahead."},
 	codeCancelled:      {statusCancelled, "The caller went away."},
 	codeInternal:       {http.StatusInternalServerError, "Something went wrong in the hub. It has been logged."},
 	codeBusy:           {http.StatusServiceUnavailable, "Too many changes at the same time. Repeat the request, with the same Idempotency-Key."},
@@ -184,6 +186,9 @@ var sentinels = []struct {
 	{projection.ErrNotFound, codeNotFound},
 	{audit.ErrNotFound, codeNotFound},
 	{audit.ErrReason, codeReason},
+	{audit.ErrHidden, codeHidden},
+	{audit.ErrNoRequest, citizen.CodeNoRequest},
+	{audit.ErrSameOfficer, citizen.CodeSamePerson},
 	{eventstore.ErrCommandReused, citizen.CodeCommandReused},
 	{eventstore.ErrUnknownOutcome, codeUnknownOutcome},
 	{eventstore.ErrConflict, codeBusy},

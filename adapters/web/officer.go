@@ -10,7 +10,6 @@ import (
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/audit"
-	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 )
@@ -23,9 +22,6 @@ const (
 	maxReason = 500
 	maxCase   = 64
 )
-
-// searchKind is what these looks are on the log.
-const searchKind = "search"
 
 func (s *server) lookForm(r *request) error {
 	return s.showLook(r, http.StatusOK, lookView{}, nil)
@@ -42,53 +38,32 @@ func (s *server) lookPost(r *request) error {
 		return s.showLook(r, http.StatusUnprocessableEntity, v, problems)
 	}
 	number := receiptNumber(v.Receipt)
-	id, err := s.find(r, number, v.Person)
-	missing := errors.Is(err, audit.ErrNotFound)
-	if err != nil && !missing {
-		return err
-	}
-	look := audit.Look{Reason: v.Reason, Case: v.Case, Kind: searchKind, Shown: shownAll, Subject: id}
+	look := audit.Look{Reason: v.Reason, Case: v.Case, Kind: audit.KindSearch, Shown: shownAll}
+	who := audit.Who{Receipt: number, Sources: s.Sources, Reference: v.Person}
 	switch {
-	case missing:
-		look.Shown, look.Subject = shownNothing, citizen.ID{}
 	case number != "":
 		look.Shown = shownReceipt + number
+	case r.actor.Source != "":
+		who.Sources = append([]string{r.actor.Source}, s.Sources...)
 	}
-	session, err := s.Audit.Open(r.Context(), r.actor, issuer, look)
-	if err != nil {
-		return err
-	}
-	if missing {
+	session, err := s.Audit.OpenPerson(r.Context(), r.actor, issuer, look, who)
+	if errors.Is(err, audit.ErrNotFound) {
 		field := "receipt"
 		if number == "" {
 			field = "person"
 		}
 		return s.showLook(r, http.StatusUnprocessableEntity, v, []problem{{Field: field, Text: r.say("error." + field + ".unknown")}})
 	}
+	if err != nil {
+		return err
+	}
+	session.Postpone()
 	return r.redirect("/looks/" + strconv.FormatInt(session.Position, 10))
-}
-
-// find looks a person up by a change's receipt number, or by the first source that knows the reference.
-func (s *server) find(r *request, number, person string) (id citizen.ID, err error) {
-	if number != "" {
-		return s.Audit.Find(r.Context(), number, "", "")
-	}
-	sources := s.Sources
-	if r.actor.Source != "" {
-		sources = append([]string{r.actor.Source}, sources...)
-	}
-	for _, source := range sources {
-		if id, err = s.Audit.Find(r.Context(), "", source, person); !errors.Is(err, audit.ErrNotFound) {
-			return id, err
-		}
-	}
-	return citizen.ID{}, audit.ErrNotFound
 }
 
 // What a look shows, as it stands on the log.
 const (
 	shownAll     = "all changes"
-	shownNothing = "nothing found"
 	shownReceipt = "receipt "
 )
 
@@ -148,13 +123,13 @@ type timelineView struct {
 	Changes  []changeCard
 }
 
-// lookPage shows what a look lets see, for a while, to the officer who gave the reason.
+// lookPage shows what a look lets see, for a while, to the officer who gave the reason. Each showing is on the log.
 func (s *server) lookPage(r *request) error {
 	position, err := strconv.ParseInt(r.PathValue("position"), 10, 64)
 	if err != nil {
 		return errNoPage
 	}
-	session, err := s.Audit.Reopen(r.Context(), r.actor, position)
+	session, err := s.Audit.Reopen(r.Context(), r.actor, issuer, position)
 	if err != nil {
 		return err
 	}
@@ -164,7 +139,7 @@ func (s *server) lookPage(r *request) error {
 	}
 	look := session.Look()
 	receipt, one := strings.CutPrefix(look.Shown, shownReceipt)
-	v := timelineView{Position: r.words.number(int(position)), Reason: look.Reason, Case: look.Case, One: one}
+	v := timelineView{Position: r.words.number(int(session.Position)), Reason: look.Reason, Case: look.Case, One: one}
 	for i := range changes {
 		if one && changes[i].Receipt != receipt {
 			continue

@@ -133,7 +133,7 @@ func TestOfficerAsksWhy(t *testing.T) {
 	b.post("/en/address/mailing", address(), http.StatusOK)
 	b.post("/en/address/mailing/check", b.post("/en/address/mailing/who", nil, http.StatusOK).hidden(), http.StatusOK)
 	again := o.get(person.path, http.StatusOK)
-	require.Equal(t, 4, strings.Count(again.body, `<section class="change">`), "what came after the look is not in it")
+	require.Equal(t, 5, strings.Count(again.body, `<section class="change">`), "shown again it is a look of its own, and newer")
 	o.get("/fr"+person.path[3:], http.StatusOK).says("Qui a été informé, et pourquoi", "Communiqué à «\u00a0Carte Santé\u00a0»", "donné à la position")
 
 	p.as(t, "en", "zoe").get("/en/me", http.StatusOK).says("A privacy officer", "You asked who has your new address", "Case C-88213",
@@ -204,8 +204,10 @@ func TestLookIsItsOfficersAloneAndForAWhile(t *testing.T) {
 	o := p.as(t, "en", "officer")
 	look := o.post("/en/looks", url.Values{"reason": {"test"}, "receipt": {number}}, http.StatusOK)
 	looks := p.count(t, journal.TypeAccessed)
+	require.Equal(t, 1, looks, "asked and shown is one look")
 	o.get(look.path, http.StatusOK)
-	require.Equal(t, looks, p.count(t, journal.TypeAccessed), "the same look again")
+	o.get("/fr"+look.path[3:], http.StatusOK)
+	require.Equal(t, looks+2, p.count(t, journal.TypeAccessed), "every showing is on the log")
 	for _, other := range []string{"zoe", "moh"} {
 		p.as(t, "en", other).get(look.path, http.StatusNotFound)
 	}

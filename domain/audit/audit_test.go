@@ -171,13 +171,8 @@ func TestALookNeedsAReasonAndARole(t *testing.T) {
 func TestReopenIsForWhoOpened(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	s := b.look(audit.Look{Kind: "why", Case: "C-1", Subject: b.citizen})
+	s := b.look(audit.Look{Kind: "why", Case: "C-1", Shown: "timeline", Subject: b.citizen})
 	head := b.head()
-	again, err := b.audit.Reopen(b.ctx, officer, s.Position)
-	require.NoError(t, err)
-	require.Equal(t, s.Look(), again.Look())
-	require.Equal(t, s.Position, again.Position)
-	require.Equal(t, head, b.head())
 	colleague := officer
 	colleague.ID = "another"
 	auditor := officer
@@ -189,20 +184,57 @@ func TestReopenIsForWhoOpened(t *testing.T) {
 		"a colleague": {colleague, s.Position}, "another role": {auditor, s.Position}, "no look": {officer, 0}, "a change": {officer, 1},
 		"beyond": {officer, head + 1}, "negative": {officer, -1},
 	} {
-		_, err := b.audit.Reopen(b.ctx, test.actor, test.at)
+		_, err := b.audit.Reopen(b.ctx, test.actor, journal.IssuerPages, test.at)
 		require.ErrorIs(t, err, audit.ErrNotFound, name)
 	}
+	require.Equal(t, head, b.head())
+	for n := range int64(3) {
+		again, err := b.audit.Reopen(b.ctx, officer, journal.IssuerPages, s.Position)
+		require.NoError(t, err)
+		require.Equal(t, s.Look(), again.Look())
+		require.Equal(t, head+n+1, again.Position, "every showing is an event")
+		entries, err := b.journal.Read(b.ctx, again.Position)
+		require.NoError(t, err)
+		require.Equal(t, journal.Accessed{Case: "C-1", Kind: "why", Reason: "A complaint", Shown: "timeline"}, entries[0].Event)
+		require.Equal(t, uuid.UUID(b.citizen), entries[0].Subject)
+	}
+}
+
+func TestAPostponedLookIsShownOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := b.look(audit.Look{Kind: "why", Subject: b.citizen})
+	s.Postpone()
 	late := b.move() // what came after the look is not in it
-	_, err = b.delivery.Next(b.ctx, "moh.health-card", 0, 0, 10, 0)
+	_, err := b.delivery.Next(b.ctx, "moh.health-card", 0, 0, 10, 0)
 	require.NoError(t, err)
+	head := b.head()
+	again, err := b.audit.Reopen(b.ctx, officer, journal.IssuerPages, s.Position)
+	require.NoError(t, err)
+	require.Equal(t, s.Position, again.Position)
+	require.Equal(t, head, b.head())
 	changes, err := again.Timeline(b.ctx)
 	require.NoError(t, err)
+	require.NotEmpty(t, changes)
 	for _, c := range changes {
 		require.NotEqual(t, late.Position, c.Position)
 	}
 	for _, line := range b.decisions(again, audit.Filter{}) {
 		require.NotEqual(t, late.Position, line.Position)
 	}
+	_, err = b.audit.Reopen(b.ctx, officer, journal.IssuerPages, s.Position)
+	require.NoError(t, err)
+	require.Equal(t, head+1, b.head())
+	_, err = audit.New(b.journal).Reopen(b.ctx, officer, journal.IssuerPages, b.postponed())
+	require.NoError(t, err)
+	require.Equal(t, head+3, b.head(), "another process knows nothing of it")
+}
+
+// postponed is a look of which nothing was shown.
+func (b *bundle) postponed() int64 {
+	s := b.look(audit.Look{Kind: "why", Subject: b.citizen})
+	s.Postpone()
+	return s.Position
 }
 
 // TestDecisionsAreFilteredAndInOrder compares every filter with picking from the whole list by hand.
@@ -320,21 +352,33 @@ func TestTimelineSaysWhyAndWhatLeft(t *testing.T) {
 	require.Zero(t, find(changes[1], "outdoors-card").Grant)
 }
 
-func TestFind(t *testing.T) {
+func TestOpenPerson(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	result := b.move()
-	for name, ask := range map[string][3]string{
-		"receipt": {result.Receipt}, "in small letters": {strings.ToLower(result.Receipt)}, "reference": {"", "test", "someone"},
-	} {
-		id, err := b.audit.Find(b.ctx, ask[0], ask[1], ask[2])
-		require.NoError(t, err, name)
-		require.Equal(t, b.citizen, id, name)
+	open := func(who audit.Who) (*audit.Session, error) {
+		return b.audit.OpenPerson(b.ctx, officer, journal.IssuerPages, audit.Look{Kind: audit.KindSearch, Reason: "A complaint", Shown: "all"}, who)
 	}
-	for name, ask := range map[string][3]string{
-		"receipt": {"000000000000"}, "reference": {"", "test", "nobody"}, "another source": {"", "import", "someone"}, "nothing": {},
+	for name, who := range map[string]audit.Who{
+		"receipt": {Receipt: result.Receipt}, "in small letters": {Receipt: strings.ToLower(result.Receipt)},
+		"reference": {Sources: []string{"test"}, Reference: "someone"}, "the first source that knows it": {Sources: []string{"import", "test"}, Reference: "someone"},
 	} {
-		_, err := b.audit.Find(b.ctx, ask[0], ask[1], ask[2])
+		s, err := open(who)
+		require.NoError(t, err, name)
+		require.Equal(t, b.citizen, s.Look().Subject, name)
+		require.Equal(t, b.head(), s.Position)
+	}
+	for name, who := range map[string]audit.Who{
+		"receipt": {Receipt: "000000000000"}, "reference": {Sources: []string{"test"}, Reference: "nobody"},
+		"another source": {Sources: []string{"import"}, Reference: "someone"}, "nothing": {},
+	} {
+		before := b.head()
+		_, err := open(who)
 		require.ErrorIs(t, err, audit.ErrNotFound, name)
+		require.Equal(t, before+1, b.head(), "to have asked is a look")
+		entries, err := b.journal.Read(b.ctx, b.head())
+		require.NoError(t, err)
+		require.Equal(t, journal.Accessed{Kind: audit.KindSearch, Reason: "A complaint", Shown: "nothing found"}, entries[0].Event)
+		require.Equal(t, uuid.Nil, entries[0].Subject)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
 )
@@ -44,7 +45,7 @@ func (s *Session) Decisions(ctx context.Context, f Filter, fn func(DecisionLine)
 	}
 	return s.each(ctx, f.From, to, wanted, func(types map[int64]string, e *journal.Entry) error {
 		decided, ok := e.Event.(journal.Decided)
-		if !ok || e.Cause < f.From {
+		if !ok || e.Cause < f.From || s.betrays(decided) {
 			return nil
 		}
 		lines, err := s.lines(ctx, types[e.Cause], e, decided)
@@ -144,10 +145,15 @@ func (s *Session) Consents(ctx context.Context, fn func(ConsentLine) error) erro
 	})
 }
 
-// each walks the log from a position up to this look, opening the wanted types. types are those of the page's records by position.
+// each walks the log from a position up to this look, opening the wanted types of people whom the actor may know of. types are those of the
+// page's records by position.
 func (s *Session) each(ctx context.Context, from, to int64, wanted func(string) bool, fn func(types map[int64]string, e *journal.Entry) error) error {
 	if to == 0 || to > s.Position {
 		to = s.Position
+	}
+	concealed, err := s.concealed(ctx)
+	if err != nil {
+		return err
 	}
 	for from < to {
 		recs, err := s.audit.journal.Store().ReadAll(ctx, from, page)
@@ -158,7 +164,7 @@ func (s *Session) each(ctx context.Context, from, to int64, wanted func(string) 
 		open := make([]eventstore.Recorded, 0, len(recs))
 		for i := range recs {
 			types[recs[i].Position] = recs[i].Type
-			if wanted(recs[i].Type) && recs[i].Position < to {
+			if wanted(recs[i].Type) && recs[i].Position < to && !concealed[citizen.ID(recs[i].Subject)] {
 				open = append(open, recs[i])
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tellonce/hub/consent"
@@ -34,25 +33,6 @@ type Why struct {
 	Given     *journal.Given // the number it was given; nil: none yet, or withheld
 }
 
-// Find looks a citizen up for a timeline: by a change's receipt number, or by a source's reference. It says only whether there is one.
-func (a *Audit) Find(ctx context.Context, receipt, source, reference string) (citizen.ID, error) {
-	if receipt != "" {
-		_, id, ok, err := a.trail.ByReceipt(ctx, strings.ToUpper(receipt))
-		if err == nil && !ok {
-			err = ErrNotFound
-		}
-		return id, err
-	}
-	ids, err := a.journal.Reference(ctx, source, reference)
-	if err != nil {
-		return citizen.ID{}, err
-	}
-	if ids[0].IsZero() {
-		return ids[0], ErrNotFound
-	}
-	return ids[0], nil
-}
-
 // Timeline lists a citizen's changes, newest first, each with its decisions. Values are not in it: an officer sees why, not what.
 func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 	j := s.audit.journal
@@ -80,13 +60,13 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 		if e.Position > s.Position {
 			break // what came after the look is not in it
 		}
-		state.Apply(e.Position, e.Event)
+		state.Fold(e)
 		switch event := e.Event.(type) {
 		case citizen.Change, journal.ChangeCorrected, journal.ChangeCancelled, journal.ChangeVerified, journal.DeathCorrected:
 			changes[e.Position] = i
 		case journal.Decided:
 			at, ok := changes[e.Cause]
-			if !ok {
+			if !ok || s.betrays(event) {
 				continue
 			}
 			c := changeOf(&entries[at], told[at].Type)

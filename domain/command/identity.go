@@ -81,6 +81,13 @@ func (h *Handler) Replace(ctx context.Context, c Command, id citizen.ID, request
 		return Result{}, err
 	}
 	if successor.IsZero() {
+		states, err := h.journal.FreshStates(ctx, id)
+		if err != nil {
+			return Result{}, err
+		}
+		if states[0].Gone != nil { // nobody is registered in vain
+			return Result{}, citizen.Reject(citizen.CodeUnknownPerson)
+		}
 		if successor, err = h.registerSuccessor(ctx, c, r); err != nil {
 			return Result{}, err
 		}

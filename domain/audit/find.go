@@ -1,0 +1,73 @@
+package audit
+
+import (
+	"context"
+	"strings"
+
+	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/domain/journal"
+)
+
+// Who says whom a look is about: by a change's receipt number, or by the first source that knows a reference.
+type Who struct {
+	Receipt   string
+	Sources   []string
+	Reference string
+}
+
+// OpenPerson finds a person and opens a look at them. Nobody found is ErrNotFound, after the look is on the log: to have asked is a look.
+// A person who is hidden from the actor is nobody: the same answer, after the same work, and on the log the same record but for what it
+// holds sealed.
+func (a *Audit) OpenPerson(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look, who Who) (*Session, error) {
+	look, err := a.judge(actor, look)
+	if err != nil {
+		return nil, err
+	}
+	known, hidden, err := a.find(ctx, actor, who)
+	if err != nil {
+		return nil, err
+	}
+	if known.IsZero() {
+		return a.missing(ctx, actor, issuer, look, hidden)
+	}
+	look.Subject = known
+	return a.append(ctx, actor, issuer, look, hidden)
+}
+
+// find is the person whom the actor may see, and a person behind the question who is hidden from them; zero where there is none.
+func (a *Audit) find(ctx context.Context, actor journal.Actor, who Who) (known, hidden citizen.ID, err error) {
+	if who.Receipt != "" {
+		_, known, _, err = a.trail.ByReceipt(ctx, strings.ToUpper(who.Receipt))
+		if err != nil {
+			return citizen.ID{}, citizen.ID{}, err
+		}
+		hides, err := a.protection.Hidden(ctx, actor, known)
+		if err == nil && hides[0] {
+			known, hidden = citizen.ID{}, known
+		}
+		return known, hidden, err
+	}
+	for _, source := range who.Sources {
+		found, behind, err := a.protection.Asked(ctx, actor, source, who.Reference)
+		if err != nil {
+			return citizen.ID{}, citizen.ID{}, err
+		}
+		if hidden.IsZero() {
+			hidden = behind
+		}
+		if !found.IsZero() {
+			return found, hidden, nil
+		}
+	}
+	return citizen.ID{}, hidden, nil
+}
+
+// concealed are all people of whom the session's actor may know nothing: for lists over everybody.
+func (s *Session) concealed(ctx context.Context) (map[citizen.ID]bool, error) {
+	return s.audit.protection.HiddenFrom(ctx, s.actor)
+}
+
+// betrays says whether decisions would show the session's actor that somebody was protected when they were made.
+func (s *Session) betrays(decided journal.Decided) bool {
+	return s.actor.Kind != journal.ActorProtector && decided.UnderRestriction()
+}
