@@ -17,8 +17,12 @@ import (
 // errLeftBehind: another process's reader kept the old bytes in the files for longer than keysBusy. The same call again removes them.
 var errLeftBehind = errors.New("what was replaced still stands in the write-ahead log, for another process reads: try again")
 
-// keysPause is how long replace waits before it tries again to cut the log off.
-const keysPause = 2 * time.Millisecond
+const (
+	// keysPause is how long replace waits before it tries again to cut the log off.
+	keysPause = 2 * time.Millisecond
+	// keysCut is how long one attempt waits for readers: for so long nobody else can write.
+	keysCut = 20 * time.Millisecond
+)
 
 // wrappedSize is the length of a usual wrapped key: a tombstone where there never was a key looks like any other.
 const wrappedSize = 60
@@ -223,8 +227,14 @@ func (c *keysConn) truncate(ctx context.Context) (cut bool, err error) {
 	}
 	old := c.conn.SetInterrupt(ctx)
 	defer c.conn.SetInterrupt(old)
+	if err := c.conn.BusyTimeout(keysCut); err != nil {
+		return false, err
+	}
 	_, err = c.row(func(s *sqlite3.Stmt) { cut = !s.ColumnBool(0) }, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	return cut, err
+	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
+		err = errors.Join(ctxErr, err)
+	}
+	return cut, errors.Join(err, c.conn.BusyTimeout(keysBusy))
 }
 
 // rows runs sql and hands each of its rows to scan.
