@@ -175,8 +175,11 @@ type consentState struct {
 	Purpose   bilingue `json:"purpose"`
 	Shares    []string `json:"shares" doc:"all fields that the agreement shares"`
 	Granted   bool     `json:"granted"`
-	Fields    []string `json:"fields,omitempty" doc:"consented to"`
+	Fields    []string `json:"fields,omitempty" doc:"consented to, and still shared"`
 	Since     int64    `json:"since,omitempty" doc:"position since which it holds unbroken"`
+	AgreedTo  int      `json:"agreed_to,omitempty" doc:"the version that the consent names"`
+	// Asks says what the newest version shares beyond that one.
+	Asks []bilingue `json:"asks,omitempty" doc:"what a newer version asks for, in words: it is shared only after a new consent"`
 }
 
 // consents is GET /v1/me/consents.
@@ -192,6 +195,7 @@ func (s *server) consents(ctx context.Context, _ *struct{}) (*consentsOutput, er
 		out.Body.Consents[i] = consentState{
 			Agreement: a.ID, Version: a.Version, Ministry: a.Ministry, Stream: a.Stream, Title: bilingue(a.Title), Purpose: bilingue(a.Purpose),
 			Shares: projection.AllFields(&a), Granted: c.Granted, Fields: c.Fields, Since: c.Since,
+			AgreedTo: c.Version, Asks: s.bilingual(c.Asks.Sentences),
 		}
 	}
 	return out, nil

@@ -17,8 +17,10 @@ import (
 	"github.com/tellonce/hub/schemas"
 )
 
-// agreementPages are the officer's pages about agreements.
+// agreementPages are the officer's pages about agreements, and the resident's about consenting to them.
 func (s *server) agreementPages(handle func(method, path string, role journal.Role, page pageFunc)) {
+	handle("GET", "/consents", journal.RoleCitizen, s.consentsPage)
+	handle("POST", "/consents", journal.RoleCitizen, s.consentsPost)
 	handle("GET", "/agreements", journal.RoleOfficer, s.agreementsPage)
 	handle("GET", "/agreements/propose", journal.RoleOfficer, s.proposePage)
 	handle("POST", "/agreements/propose", journal.RoleOfficer, s.proposePost)
@@ -84,8 +86,9 @@ type agreementView struct {
 	Former                                int // the version that it replaced, or would replace; 0: none
 	Changes                               []string
 	AsksAnew, Narrower                    bool
-	Gap                                   string // nothing is shared until this day, if it is approved
-	Mine                                  bool   // the reader can't be told from the proposer
+	AtOnce                                []string // what is wider, and yet asks nobody who agreed to the former version
+	Gap                                   string   // nothing is shared until this day, if it is approved
+	Mine                                  bool     // the reader can't be told from the proposer
 	InForce                               bool
 	Command                               string // of the forms
 	Notice                                string
@@ -136,6 +139,9 @@ func (s *server) agreementView(r *request, v *command.AgreementVersion) agreemen
 	}
 	d := v.Difference()
 	page.Former, page.Changes, page.AsksAnew, page.Narrower = v.Former.Version, d.Sentences(r.lang(), labels), v.AsksAnew(), d.Narrower()
+	if v.ByConsent() {
+		page.AtOnce = d.Unasked().Sentences(r.lang(), labels)
+	}
 	if today := s.Journal.DayOf(s.Clock()).Date; page.Waiting && a.ValidFrom > today {
 		page.Gap = a.ValidFrom.String()
 	}

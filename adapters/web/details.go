@@ -38,6 +38,7 @@ type detailsView struct {
 	Facts []fact
 	Told  []toldLine
 	Seen  []seenLine
+	Asked bool // a newer version of an agreement asks the resident anew
 }
 
 // latest bounds the lists of a page.
@@ -58,6 +59,9 @@ func (s *server) details(r *request) error {
 		return err
 	}
 	v := detailsView{Facts: s.facts(r, profile)}
+	if v.Asked, err = s.asked(r); err != nil {
+		return err
+	}
 	for _, c := range changes[:min(len(changes), latest)] {
 		v.Told = append(v.Told, toldLine{What: s.typeLabel(r.words, c.Change.Type), At: c.RecordedAt, Receipt: c.Receipt})
 	}
