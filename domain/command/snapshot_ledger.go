@@ -6,7 +6,6 @@ import (
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/eventstore"
 )
 
 // ledger is what a snapshot must know of one citizen: a fold of their whole aggregate.
@@ -49,32 +48,18 @@ type takenKey struct {
 
 // ledgers reads and folds citizens, each complete at least up to the log's head when it was called.
 func (s *Snapshots) ledgers(ctx context.Context, ids []citizen.ID) ([]*ledger, error) {
-	aggregates := make([]eventstore.Aggregate, len(ids))
-	for i, id := range ids {
-		aggregates[i] = journal.CitizenAggregate(id)
-	}
-	histories, err := s.journal.Store().ReadAggregates(ctx, aggregates...)
-	if err != nil {
-		return nil, err
-	}
-	var all []eventstore.Recorded
-	for _, recs := range histories {
-		all = append(all, recs...)
-	}
-	entries, err := s.journal.Open(ctx, all)
+	histories, err := readWhole(ctx, s.journal, ids)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*ledger, len(ids))
-	for i, recs := range histories {
-		own := entries[:len(recs):len(recs)]
-		entries = entries[len(recs):]
+	for i, entries := range histories {
 		l := &ledger{state: &journal.State{ID: ids[i]}, held: map[heldKey][]held{}, taken: map[takenKey]bool{}}
-		if l.history, err = s.journal.FoldHistory(ctx, own); err != nil {
+		if l.history, err = s.journal.FoldHistory(ctx, entries); err != nil {
 			return nil, err
 		}
-		for k := range own {
-			l.fold(&own[k])
+		for k := range entries {
+			l.fold(&entries[k])
 		}
 		out[i] = l
 	}
