@@ -20,6 +20,8 @@ type history struct {
 	day     journal.Day     // of the last record
 	pages   [2][]journal.Entry
 	words   map[string]string // of ministries, agreements and fields: one copy of each, whoever's state names it
+	// undecided are the positions of facts whose decided has not been seen yet: it stands in their own append, so they are few.
+	undecided map[int64]bool
 }
 
 // person is what the history holds of one citizen: with two links and a grant some 520 bytes in all.
@@ -38,7 +40,7 @@ type decision struct {
 }
 
 func newHistory(j *journal.Journal) *history {
-	return &history{journal: j, people: map[citizen.ID]*person{}, words: map[string]string{}}
+	return &history{journal: j, people: map[citizen.ID]*person{}, words: map[string]string{}, undecided: map[int64]bool{}}
 }
 
 // replay folds the log up to (excluding) a position. judge is asked at every decided; open says which of the records that deciding could
@@ -75,7 +77,11 @@ func (h *history) take(ctx context.Context, e *journal.Entry, judge func(context
 		h.unread = append(h.unread, *e)
 	case eventstore.Citizen:
 		p := h.person(citizen.ID(e.Aggregate.ID))
+		if e.Class == eventstore.Facts {
+			h.undecided[e.Position] = true
+		}
 		if e.Type == journal.TypeDecided {
+			delete(h.undecided, e.Cause)
 			d, err := h.decision(ctx, e, p)
 			if err == nil {
 				err = judge(ctx, d)

@@ -2,11 +2,13 @@ package audit
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/tellonce/hub/domain/journal"
 )
 
-// Report is what a re-derivation came to, in decided events: one for each change.
+// Report is what a re-derivation came to, in decided events: one for each fact that was told.
 type Report struct {
 	Same      int64 `json:"same"`
 	Erased    int64 `json:"erased"` // can't be derived any more: the decision, or something that it depends on, was erased
@@ -19,7 +21,7 @@ type Report struct {
 type Difference struct {
 	Position  int64  `json:"position"` // of the change
 	Agreement string `json:"agreement,omitempty"`
-	What      string `json:"what"` // law-version, missing, extra, version, fields, reason or conditions; unreadable: the cause tells no fact
+	What      string `json:"what"` // one of the constants below
 }
 
 // What differs.
@@ -32,6 +34,7 @@ const (
 	DiffersInReason     = "reason"
 	DiffersInConditions = "conditions"
 	DiffersUnreadable   = "unreadable" // nothing was told where the decision says so
+	DiffersUndecided    = "undecided"  // a fact without a decision
 )
 
 // maxFindings bounds the lists of reports.
@@ -59,6 +62,9 @@ func (a *Audit) Rederive(ctx context.Context, progress func(done, total int64)) 
 		report.add(differences)
 		return nil
 	}, progress)
+	for _, position := range slices.Sorted(maps.Keys(h.undecided)) {
+		report.add([]Difference{{Position: position, What: DiffersUndecided}})
+	}
 	return report, err
 }
 

@@ -154,6 +154,24 @@ func TestEveryWrongDecisionIsFound(t *testing.T) {
 	}
 }
 
+// TestWhatIsDecidedAboutNothing, and what nobody decided, are differences.
+func TestWhatIsDecidedAboutNothing(t *testing.T) {
+	t.Parallel()
+	p := setupProof(t)
+	id := p.someone(t, "r-1", "1980-05-17")
+	same, own := p.count(t, journal.TypeDecided), journal.CitizenAggregate(id)
+	results, err := p.journal.Append(p.ctx, journal.Step{Events: []journal.New{
+		{Event: citizen.Change{Type: "language-changed", Data: map[string]any{"language": "fr"}}, Aggregate: own, Subject: id, Cause: eventstore.NoCause},
+		{Event: journal.MinistryUnlinked{Ministry: "moh"}, Aggregate: own, Subject: id, Cause: eventstore.NoCause},
+		{Event: journal.Decided{Engine: 1}, Aggregate: own, Subject: id, Cause: eventstore.CauseBefore(1)},
+	}})
+	require.NoError(t, err)
+	fact := results[0].Position
+	require.Equal(t, audit.Report{Same: same, Different: 2, Differences: []audit.Difference{
+		{Position: fact + 1, What: audit.DiffersUnreadable}, {Position: fact, What: audit.DiffersUndecided},
+	}}, p.rederived(t))
+}
+
 // TestDifferencesAreListedToAHundred, and all are counted.
 func TestDifferencesAreListedToAHundred(t *testing.T) {
 	t.Parallel()
