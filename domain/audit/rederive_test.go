@@ -1,6 +1,8 @@
 package audit_test
 
 import (
+	"encoding/json"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -66,6 +68,67 @@ func TestDecidedByTheLawOfItsTime(t *testing.T) {
 	require.NoError(t, err)
 	b.move()
 	require.Equal(t, audit.Report{Same: p.count(t, journal.TypeDecided)}, p.rederived(t))
+}
+
+// TestTheLawsOwnCasesRederive: protection, its end, corrections, verifications, cancellations, a death and its being taken back, and an
+// agreement that takes verified facts only.
+func TestTheLawsOwnCasesRederive(t *testing.T) {
+	t.Parallel()
+	p := setupProof(t)
+	id := p.someone(t, "r-1", "1980-05-17")
+	b := p.about(t, "r-1")
+	as := func(kind journal.ActorKind) command.Command {
+		c := b.as()
+		c.Actor = journal.Actor{Kind: kind, ID: "someone"}
+		return c
+	}
+	verified := p.candidate(t, "elections-register", func(a *consent.Agreement) { a.MinAssurance = consent.AssuranceVerified })
+	tell := func(c command.Command, eventType string, data map[string]any) command.Result {
+		normalised, canonical, problems := b.journal.Registry().Validate(eventType, data)
+		require.Empty(t, problems)
+		result, err := b.command.Tell(b.ctx, c, id, command.Change{Type: eventType, Effective: "2026-01-05", Data: normalised, Canonical: canonical})
+		require.NoError(t, err)
+		return result
+	}
+	at := func(r command.Result) json.Number { return json.Number(strconv.FormatInt(r.Position, 10)) }
+	own := journal.CitizenAggregate(id)
+	put := func(event any) {
+		_, err := p.journal.Append(p.ctx, journal.Step{Events: []journal.New{{Event: event, Aggregate: own, Subject: id, Cause: eventstore.NoCause}}})
+		require.NoError(t, err)
+		_, err = p.journal.FreshStates(p.ctx, id)
+		require.NoError(t, err)
+	}
+	_, err := b.command.Grant(b.ctx, as(journal.ActorSource), id, command.Choice{Agreement: "outdoors-card"})
+	require.NoError(t, err)
+	moved := b.move()
+	p.load(t, []consent.Agreement{verified})
+	b.move()
+	tell(as(journal.ActorRegistrar), journal.TypeChangeVerified, map[string]any{"verifies": at(moved)})
+	other := map[string]any{"kind": "home", "street": "2 First St", "city": "Kenora", "province": "ON", "postal_code": "P9N 3X9", "country": "CA"}
+	tell(as(journal.ActorClerk), journal.TypeChangeCorrected, map[string]any{"corrects": at(moved), "type": "address-changed", "data": other})
+	tell(as(journal.ActorClerk), journal.TypeChangeCancelled, map[string]any{"corrects": at(b.rename())})
+	put(journal.RestrictionSet{Kind: journal.RestrictionViolence})
+	b.move()
+	put(journal.RestrictionLifted{})
+	b.move()
+	died := tell(as(journal.ActorRegistrar), citizen.DeathRegistered, map[string]any{"death_date": "2026-01-04", "reported_by": "spouse"})
+	tell(as(journal.ActorRegistrar), journal.TypeDeathCorrected, map[string]any{"corrects": at(died)})
+	b.move()
+	reasons := map[string]int{}
+	session, err := p.audit.Open(p.ctx, officer, journal.IssuerPages, audit.Look{Reason: "test", Kind: audit.KindDecisions})
+	require.NoError(t, err)
+	require.NoError(t, session.Decisions(p.ctx, audit.Filter{}, func(l audit.DecisionLine) error { reasons[l.Reason]++; return nil }))
+	require.Positive(t, reasons["not-verified"])
+	require.Equal(t, audit.Report{Same: p.count(t, journal.TypeDecided)}, p.rederived(t))
+	entries, err := p.journal.ReadAggregate(p.ctx, own, 1, 0)
+	require.NoError(t, err)
+	restricted := 0
+	for _, e := range entries {
+		if d, ok := e.Event.(journal.Decided); ok && d.UnderRestriction() {
+			restricted++
+		}
+	}
+	require.Equal(t, 1, restricted)
 }
 
 // about is the proof's log with a citizen to tell things about.
