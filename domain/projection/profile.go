@@ -20,13 +20,14 @@ var ErrNotFound = errors.New("projection: not found")
 
 // Projection reads for citizens. It is safe for concurrent use.
 type Projection struct {
-	journal *journal.Journal
-	trail   journal.Trail
+	journal   *journal.Journal
+	trail     journal.Trail
+	relatives journal.Relatives
 }
 
 // New returns a Projection on a journal.
 func New(j *journal.Journal) *Projection {
-	return &Projection{journal: j, trail: journal.NewTrail(j)}
+	return &Projection{journal: j, trail: journal.NewTrail(j), relatives: journal.NewRelatives(j)}
 }
 
 // Profile is what the hub holds on a citizen: what holds today, and what is announced. It is a fold on demand, so people see at once what
@@ -45,18 +46,40 @@ func (p *Projection) entries(ctx context.Context, id citizen.ID) ([]journal.Entr
 	return entries, err
 }
 
-// history is what was told about the citizen, with their own records; ErrNotFound for someone nobody registered.
+// history is what was told about the citizen, with their own records, also under ids that were merged into theirs; ErrNotFound for someone
+// nobody registered, and for an id that was merged into another.
 func (p *Projection) history(ctx context.Context, id citizen.ID) (*citizen.History, []journal.Entry, error) {
-	history, entries, err := p.journal.History(ctx, id)
-	if err == nil && len(entries) == 0 {
-		err = ErrNotFound
+	others, err := p.relatives.MergedInto(ctx, id)
+	if err != nil {
+		return nil, nil, err
 	}
-	return history, entries, err
+	history, entries, err := p.journal.History(ctx, id, others...)
+	if err != nil {
+		return nil, nil, err
+	}
+	merged := func(e journal.Entry) bool {
+		return e.Type == journal.TypeCitizensMerged && e.Aggregate == journal.CitizenAggregate(id)
+	}
+	if len(entries) == 0 || slices.ContainsFunc(entries, merged) {
+		return nil, nil, ErrNotFound
+	}
+	return history, entries, nil
 }
 
-// given lists what was disclosed of a citizen, oldest first.
+// given lists what was disclosed of a citizen, also under ids that were merged into theirs, oldest first.
 func (p *Projection) given(ctx context.Context, id citizen.ID) ([]journal.Given, error) {
-	return p.trail.Given(ctx, id)
+	others, err := p.relatives.MergedInto(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	given, err := p.trail.Given(ctx, id)
+	for i := 0; i < len(others) && err == nil; i++ {
+		var more []journal.Given
+		more, err = p.trail.Given(ctx, others[i])
+		given = append(given, more...)
+	}
+	slices.SortStableFunc(given, func(a, b journal.Given) int { return cmp.Compare(a.Position, b.Position) })
+	return given, err
 }
 
 // Consent is one agreement by consent, and whether the citizen has agreed.
@@ -157,7 +180,7 @@ type Access struct {
 
 // WhoSaw lists who saw a citizen's data, newest first. A look that the law hides for a time is not in it until then.
 func (p *Projection) WhoSaw(ctx context.Context, id citizen.ID) ([]Seen, error) {
-	given, err := p.trail.Given(ctx, id)
+	given, err := p.given(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -183,11 +206,17 @@ func (p *Projection) WhoSaw(ctx context.Context, id citizen.ID) ([]Seen, error) 
 		}
 		out = append(out, s)
 	}
-	looks, err := p.looks(ctx, id)
+	others, err := p.relatives.MergedInto(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, looks...)
+	for _, id := range append(others, id) {
+		looks, err := p.looks(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, looks...)
+	}
 	slices.SortStableFunc(out, func(a, b Seen) int { return b.At.Compare(a.At) })
 	return out, nil
 }
