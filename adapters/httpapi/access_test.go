@@ -124,14 +124,19 @@ func TestEveryTokenAgainstEveryStream(t *testing.T) {
 			owner := actor.Ministry == law.Streams[stream].Ministry && actor.Kind == journal.ActorMinistry
 			read := b.call("GET", "/v1/streams/"+stream+"/events", token, nil)
 			answer := b.call("POST", "/v1/streams/"+stream+"/receipts", token, []any{})
+			linked := b.call("POST", "/v1/streams/"+stream+"/links", token, []any{clientOf("r", "nobody")}, "Idempotency-Key", uuid.NewString())
 			if owner {
+				if linked.status != http.StatusOK {
+					require.Equal(t, "no-links", linked.code(), "%s links on %s", token, stream)
+				}
 				require.Equal(t, http.StatusOK, read.status, "%s reads %s", token, stream)
 				require.Equal(t, http.StatusNoContent, answer.status, "%s answers %s", token, stream)
 				continue
 			}
 			require.Equal(t, http.StatusForbidden, read.status, "%s reads %s", token, stream)
 			require.NotContains(t, read.text, "Kenora")
-			refusals++
+			require.Equal(t, http.StatusForbidden, linked.status, "%s links on %s", token, stream)
+			refusals += 2
 			if token == "operator" {
 				require.Equal(t, http.StatusNoContent, answer.status)
 				continue
@@ -145,6 +150,7 @@ func TestEveryTokenAgainstEveryStream(t *testing.T) {
 	for token, status := range map[string]int{"moh": 404, "ann": 403, "officer": 403, "": 401} {
 		require.Equal(t, status, b.call("GET", "/v1/streams/no.such/events", token, nil).status, token)
 		require.Equal(t, status, b.call("POST", "/v1/streams/no.such/receipts", token, []any{}).status, token)
+		require.Equal(t, status, b.call("POST", "/v1/streams/no.such/links", token, []any{}, "Idempotency-Key", uuid.NewString()).status, token)
 	}
 }
 

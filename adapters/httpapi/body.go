@@ -45,12 +45,26 @@ func (s *server) readBody(optional, yaml bool) func(huma.Context, func(huma.Cont
 }
 
 func (s *server) takeBody(w http.ResponseWriter, r *http.Request, optional, yaml bool) ([]byte, *problem) {
-	if r.ContentLength > s.MaxBody {
+	body, p := s.readLimited(w, r, s.MaxBody)
+	switch {
+	case p != nil:
+		return nil, p
+	case optional && len(body) == 0:
+		return nil, nil
+	case !isMedia(r.Header, jsonType) && (!yaml || !isMedia(r.Header, yamlType)):
+		return nil, newProblem(codeMediaType)
+	}
+	return body, nil
+}
+
+// readLimited reads a body of at most so many bytes.
+func (*server) readLimited(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *problem) {
+	if r.ContentLength > most {
 		return nil, newProblem(codeTooLarge)
 	}
 	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(bodyTime)) // a recorder in a test has no deadlines
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	_ = controller.SetReadDeadline(time.Time{})
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -60,10 +74,6 @@ func (s *server) takeBody(w http.ResponseWriter, r *http.Request, optional, yaml
 		return nil, newProblem(codeBodyTimeout)
 	case err != nil: // the caller went away, or its framing is broken
 		return nil, newProblem(codeCancelled)
-	case optional && len(body) == 0:
-		return nil, nil
-	case !isMedia(r.Header, jsonType) && (!yaml || !isMedia(r.Header, yamlType)):
-		return nil, newProblem(codeMediaType)
 	}
 	return body, nil
 }
@@ -90,11 +100,16 @@ func (s *server) parseBody(ctx context.Context) (*object, error) {
 	return newObject(members), nil
 }
 
-// parseList reads the body as one JSON array, by the same rules as an object: it is parsed as the only member of one.
+// parseList reads the body as one JSON array.
 func (s *server) parseList(ctx context.Context) ([]any, error) {
+	return parseArray(bodyFrom(ctx), int(s.MaxBody))
+}
+
+// parseArray reads one JSON array of at most so many bytes, by the same rules as an object: it is parsed as the only member of one.
+func parseArray(text []byte, most int) ([]any, error) {
 	const open, end = `{"list":`, `}`
-	body := slices.Concat([]byte(open), bodyFrom(ctx), []byte(end))
-	members, p := schemas.ParseObject(body, int(s.MaxBody)+len(open)+len(end))
+	body := slices.Concat([]byte(open), text, []byte(end))
+	members, p := schemas.ParseObject(body, most+len(open)+len(end))
 	if p != nil {
 		return nil, notJSON("array", p)
 	}

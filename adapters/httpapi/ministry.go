@@ -24,6 +24,7 @@ func (s *server) ministryRoutes() {
 		body:  []receiptLine{},
 		codes: slices.Concat(repeatCodes, []string{codeUnknownStream, codeOthersStream, codeReceipt}),
 	}, s.receipts)
+	s.linkRoutes()
 }
 
 type streamsOutput struct {
