@@ -84,7 +84,8 @@ type EpochStore interface {
 	// KeysBefore returns about limit keys wrapped before epoch, tombstones aside, and where to go on: after is 0 at first, next is 0 at
 	// the end. A page may be empty before the end. A key that is stored or wrapped anew meanwhile may come or not.
 	KeysBefore(ctx context.Context, epoch int32, after int64, limit int) (keys []StoredKey, next int64, err error)
-	// RewrapKeys replaces those whose Old still stands, and returns how many; a tombstone stays one. No later read sees the old bytes.
+	// RewrapKeys replaces those whose Old still stands, and returns how many. A tombstone stays one, and nothing is replaced by a key of a
+	// closed epoch. No later read sees the old bytes.
 	RewrapKeys(ctx context.Context, keys ...Rewrap) (int, error)
 }
 

@@ -180,7 +180,7 @@ func (k *Keys) RewrapKeys(ctx context.Context, keys ...seal.Rewrap) (int, error)
 		}
 		for _, key := range keys {
 			if key.Epoch < first {
-				return seal.ErrStaleEpoch
+				continue
 			}
 			n, err := c.changed(`UPDATE data_key SET wrapped = ? WHERE subject = ? AND class = ? AND destroyed = 0 AND substr(wrapped, 5) = ?`,
 				packKey(key.Epoch, key.Wrapped), key.Subject[:], int64(key.Class), key.Old)

@@ -54,6 +54,7 @@ const (
 	FaultMovesAllReferences   Fault = "others' references move, too"
 	FaultAnyRewrap            Fault = "a key is wrapped anew whatever stands there"
 	FaultRewrapRevives        Fault = "a destroyed key is wrapped anew"
+	FaultRewrapsBack          Fault = "a key is wrapped anew under a closed epoch"
 	FaultEpochStaysOpen       Fault = "keys of a closed epoch are stored"
 	FaultClosedEpochHidesKeys Fault = "a known key is refused for its epoch"
 	FaultEpochGoesBack        Fault = "an earlier epoch is raised"
@@ -69,7 +70,7 @@ func Faults() []Fault {
 		FaultLastWriter, FaultSameRef, FaultForgetsClass, FaultDropsTombstone, FaultReversesOrder, FaultLeavesOutMissing,
 		FaultReferenceMoves, FaultEchoesReference, FaultSecretChanges, FaultStoresNoSecret, FaultNotDurable, FaultHalfWritten, FaultEmptyForKey,
 		FaultKeepsWrapped, FaultNoStoneWithoutKey, FaultNewStone, FaultSkipsTombstones, FaultListsLivingKeys, FaultMovesOneReference,
-		FaultMovesAllReferences, FaultAnyRewrap, FaultRewrapRevives, FaultEpochStaysOpen, FaultClosedEpochHidesKeys, FaultEpochGoesBack,
+		FaultMovesAllReferences, FaultAnyRewrap, FaultRewrapRevives, FaultRewrapsBack, FaultEpochStaysOpen, FaultClosedEpochHidesKeys, FaultEpochGoesBack,
 		FaultCountsTombstones, FaultListsNewKeys, FaultForgetsPages, FaultAnySecret,
 	}
 }

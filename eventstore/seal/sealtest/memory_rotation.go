@@ -170,6 +170,9 @@ func (m *Memory) RewrapKeys(ctx context.Context, keys ...seal.Rewrap) (int, erro
 	for _, anew := range keys {
 		key := m.keys[anew.KeyID]
 		same := key.Ref != 0 && !key.Destroyed && (bytes.Equal(key.Wrapped, anew.Old) || m.Fault == FaultAnyRewrap)
+		if anew.Epoch < m.first && m.Fault != FaultRewrapsBack {
+			continue
+		}
 		if !same && !(key.Destroyed && m.Fault == FaultRewrapRevives) {
 			continue
 		}

@@ -176,6 +176,11 @@ func checkRewrap(t require.TestingT, s Storage) {
 	n, err = store.RewrapKeys(ctx, anew...)
 	require.NoError(t, err)
 	require.Zero(t, n, "it is no longer what was read")
+	require.NoError(t, store.RaiseEpoch(ctx, 5))
+	n, err = store.RewrapKeys(ctx, seal.Rewrap{KeyID: keys[0].KeyID, Old: anew[0].Wrapped, Epoch: 4, Wrapped: keys[1].Wrapped})
+	require.NoError(t, err)
+	require.Zero(t, n, "its epoch is closed")
+	require.Equal(t, anew[0].Wrapped, get(t, store, keys[0].KeyID)[0].Wrapped)
 }
 
 func checkRaiseEpoch(t require.TestingT, s Storage) {
