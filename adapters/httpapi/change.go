@@ -21,7 +21,7 @@ import (
 var tellers = []journal.Role{journal.RoleCitizen, journal.RoleClerk, journal.RoleRegistrar}
 
 func (s *server) changeRoutes() {
-	register(s, route{
+	register(s, mayBehalf(route{
 		method: http.MethodPost, path: "/v1/changes", id: "tell", tag: "changes", roles: tellers, status: http.StatusAccepted,
 		summary: "Tell a change",
 		description: "Told once, it is decided for every agreement that names its type, and given to those ministries that may know. The " +
@@ -30,13 +30,13 @@ func (s *server) changeRoutes() {
 			"cancellation (`change-cancelled`), a verification (`change-verified`, registrars only), a reported death (`death-reported`: " +
 			"held, and shared with nobody) and a death taken back (`death-corrected`, registrars only) are told the same way.",
 		body: changeBody{}, codes: tellCodes,
-	}, s.tell)
-	register(s, route{
+	}), s.tell)
+	register(s, mayBehalf(route{
 		method: http.MethodPost, path: "/v1/changes/preview", id: "preview", tag: "changes", roles: tellers,
 		summary:     "See who would be told of a change",
 		description: "The same judgement as telling it, and nothing is kept. Send `digest` along as `preview` to be refused if the rules change in between.",
 		body:        changeBody{}, codes: inputCodes,
-	}, s.preview)
+	}), s.preview)
 }
 
 // inputCodes are what the rules may say of a change and the consents of its form; tellCodes also what an append may come to.
@@ -151,7 +151,7 @@ func (s *server) refusedChange(ctx context.Context, err error) error {
 func (s *server) command(ctx context.Context, id string, channel journal.Channel, content []byte) command.Command {
 	actor := caller(ctx)
 	return command.Command{
-		ID: id, Scope: scope(actor), Content: content, Actor: actor, Issuer: journal.IssuerAPI, Channel: channel, ToldAt: s.Journal.Clock(),
+		ID: id, Scope: scope(actor), Content: forWhom(ctx, content), Actor: actor, Issuer: journal.IssuerAPI, Channel: channel, ToldAt: s.Journal.Clock(),
 	}
 }
 
@@ -184,7 +184,7 @@ func (s *server) readChange(ctx context.Context) (told, error) {
 	if err != nil {
 		return told{}, err
 	}
-	t := told{citizen: self(ctx), channel: journal.ChannelWeb}
+	t := told{citizen: subject(ctx), channel: journal.ChannelWeb}
 	if t.change.Type, err = s.changeType(o); err != nil {
 		return told{}, err
 	}

@@ -20,20 +20,20 @@ func me(rt route) route {
 }
 
 func (s *server) citizenRoutes() {
-	register(s, me(route{
+	register(s, mayBehalf(me(route{
 		method: http.MethodGet, path: "/v1/me", id: "me", summary: "What the hub holds on you", codes: []string{codeNotFound},
-	}), s.me)
+	})), s.me)
 	register(s, me(route{
 		method: http.MethodGet, path: "/v1/me/disclosures", id: "disclosures", summary: "Who saw your data",
 		description: "Every fact that was given to a ministry, with its answer, and every look by a person in office, newest first.",
 	}), s.disclosures)
-	register(s, me(route{
+	register(s, mayBehalf(me(route{
 		method: http.MethodGet, path: "/v1/me/consents", id: "consents", summary: "The agreements that need your consent, and what you said",
-	}), s.consents)
-	register(s, me(route{
+	})), s.consents)
+	register(s, mayBehalf(me(route{
 		method: http.MethodGet, path: "/v1/me/receipts/{number}", id: "receipt", summary: "What became of a change that you told",
 		codes: []string{codeNotFound},
-	}), s.receipt)
+	})), s.receipt)
 }
 
 type meOutput struct{ Body profile }
@@ -62,11 +62,15 @@ type linkLine struct {
 
 // me is GET /v1/me.
 func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
-	p, err := s.Projection.Profile(ctx, self(ctx))
+	id, err := s.shown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	links, err := s.Projection.Links(ctx, self(ctx))
+	p, err := s.Projection.Profile(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	links, err := s.Projection.Links(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +188,11 @@ type consentState struct {
 
 // consents is GET /v1/me/consents.
 func (s *server) consents(ctx context.Context, _ *struct{}) (*consentsOutput, error) {
-	list, err := s.Projection.Consents(ctx, self(ctx))
+	id, err := s.shown(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.Projection.Consents(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +241,11 @@ type OutcomeLine struct {
 
 // receipt is GET /v1/me/receipts/{number}. Another's number and one that stands for nothing are answered alike.
 func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput, error) {
-	t, err := s.Projection.Receipt(ctx, self(ctx), in.Number)
+	id, err := s.shown(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Projection.Receipt(ctx, id, in.Number)
 	if err != nil {
 		return nil, err
 	}

@@ -12,27 +12,27 @@ import (
 
 func (s *server) consentRoutes() {
 	changed := slices.Concat(repeatCodes, []string{citizen.CodeUnknownPerson, citizen.CodePersonDeceased})
-	register(s, me(route{
+	register(s, mayBehalf(me(route{
 		method: http.MethodPut, path: "/v1/me/consents/{agreement}", id: "grant", summary: "Consent to an agreement",
 		description: "Replaces a consent given before. Without `fields`, to all that the agreement shares. Nothing told earlier is shared by it.",
 		body:        grantBody{}, optionalBody: true,
 		codes: append([]string{citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField}, changed...),
-	}), s.grant)
-	register(s, me(route{
+	})), s.grant)
+	register(s, mayBehalf(me(route{
 		method: http.MethodDelete, path: "/v1/me/consents/{agreement}", id: "withdraw", summary: "Withdraw a consent",
 		description: "From the answer on nothing is sent under it, but what was on its way, for at most 10 seconds.",
 		codes:       append([]string{citizen.CodeNoSuchGrant}, changed...),
-	}), s.withdraw)
-	register(s, me(route{
+	})), s.withdraw)
+	register(s, mayBehalf(me(route{
 		method: http.MethodPut, path: "/v1/me/links/{ministry}", id: "link", summary: "Say that you are a ministry's client",
 		description: "Linking again ends the former link.",
 		body:        linkBody{},
 		codes:       append([]string{citizen.CodeUnknownMinistry}, changed...),
-	}), s.link)
-	register(s, me(route{
+	})), s.link)
+	register(s, mayBehalf(me(route{
 		method: http.MethodDelete, path: "/v1/me/links/{ministry}", id: "unlink", summary: "End a link to a ministry",
 		codes: append([]string{citizen.CodeNotLinked}, changed...),
-	}), s.unlink)
+	})), s.unlink)
 }
 
 type agreementInput struct {
@@ -83,7 +83,7 @@ func (s *server) grant(ctx context.Context, in *agreementInput) (*positionOutput
 	if err != nil {
 		return nil, err
 	}
-	out, err := positioned(s.Command.Grant(ctx, s.command(ctx, id, journal.ChannelWeb, content), self(ctx), choice))
+	out, err := positioned(s.Command.Grant(ctx, s.command(ctx, id, journal.ChannelWeb, content), subject(ctx), choice))
 	return out, relocate(err, "/data/fields", "/fields")
 }
 
@@ -94,7 +94,7 @@ func (s *server) withdraw(ctx context.Context, in *agreementInput) (*positionOut
 		return nil, err
 	}
 	c := s.command(ctx, id, journal.ChannelWeb, []byte("DELETE /v1/me/consents/"+in.Agreement))
-	out, err := positioned(s.Command.Withdraw(ctx, c, self(ctx), in.Agreement))
+	out, err := positioned(s.Command.Withdraw(ctx, c, subject(ctx), in.Agreement))
 	return out, relocate(err)
 }
 
@@ -129,7 +129,7 @@ func (s *server) link(ctx context.Context, in *ministryInput) (*positionOutput, 
 	if err != nil {
 		return nil, err
 	}
-	out, err := positioned(s.Command.Link(ctx, s.command(ctx, id, journal.ChannelWeb, content), self(ctx), linking))
+	out, err := positioned(s.Command.Link(ctx, s.command(ctx, id, journal.ChannelWeb, content), subject(ctx), linking))
 	return out, relocate(err)
 }
 
@@ -140,6 +140,6 @@ func (s *server) unlink(ctx context.Context, in *ministryInput) (*positionOutput
 		return nil, err
 	}
 	c := s.command(ctx, id, journal.ChannelWeb, []byte("DELETE /v1/me/links/"+in.Ministry))
-	out, err := positioned(s.Command.Unlink(ctx, c, self(ctx), in.Ministry))
+	out, err := positioned(s.Command.Unlink(ctx, c, subject(ctx), in.Ministry))
 	return out, relocate(err)
 }

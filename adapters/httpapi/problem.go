@@ -23,6 +23,7 @@ const (
 	codeBadQuery         = "bad-query"
 	codeIdempotencyKey   = "idempotency-key"
 	codeAccessReason     = "access-reason"
+	codeOnBehalf         = "on-behalf-of"
 	codeUnauthenticated  = "unauthenticated"
 	codeForbidden        = "forbidden"
 	codeOthersStream     = "not-your-stream"
@@ -34,7 +35,6 @@ const (
 	codeTooLarge         = "too-large"
 	codeMediaType        = "media-type"
 	codeReceipt          = "receipt"
-	codeNoLinks          = "no-links"
 	codeReason           = "reason"
 	codeHidden           = "hidden"
 	codeCancelled        = "cancelled"
@@ -55,9 +55,11 @@ type answer struct {
 
 // answers are the API's own codes. Those of an import line have their sentences in domain/citizen.
 var answers = map[string]answer{
-	codeBadQuery:         {http.StatusBadRequest, "A query parameter is not known here, stands twice, or has a value that it can't have."},
-	codeIdempotencyKey:   {http.StatusBadRequest, "Send one Idempotency-Key header that holds a UUID: the same one when you repeat the request."},
-	codeAccessReason:     {http.StatusBadRequest, "Send one X-Access-Reason header that says why you look: 1 to 500 characters, percent-encoded UTF-8."},
+	codeBadQuery:       {http.StatusBadRequest, "A query parameter is not known here, stands twice, or has a value that it can't have."},
+	codeIdempotencyKey: {http.StatusBadRequest, "Send one Idempotency-Key header that holds a UUID: the same one when you repeat the request."},
+	codeAccessReason:   {http.StatusBadRequest, "Send one X-Access-Reason header that says why you look: 1 to 500 characters, percent-encoded UTF-8."},
+	codeOnBehalf: {http.StatusBadRequest, "Send one X-On-Behalf-Of header that holds the id of a person for whom you act: " +
+		"GET /v1/me/acting-for lists them. Only residents act for others, and not in everything."},
 	codeUnauthenticated:  {http.StatusUnauthorized, "This needs a token: send it as Authorization: Bearer TOKEN."},
 	codeForbidden:        {http.StatusForbidden, "The role of your token may not do this."},
 	codeOthersStream:     {http.StatusForbidden, "This stream is another ministry's."},
@@ -71,7 +73,6 @@ var answers = map[string]answer{
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},
-	codeNoLinks:        {http.StatusUnprocessableEntity, "No agreement of this stream asks for links: it gets what it may get without them."},
 	codeReason:         {http.StatusUnprocessableEntity, "A look needs a reason, of 1 to 500 characters."},
 	codeHidden:         {http.StatusUnprocessableEntity, "A look is hidden from the person only with a case, a legal reason, and a day at most 180 days ahead."},
 	codeCancelled:      {statusCancelled, "The caller went away."},
@@ -185,7 +186,6 @@ var sentinels = []struct {
 	{delivery.ErrUnknownCursor, codeUnknownCursor},
 	{delivery.ErrCursor, codeUnknownCursor},
 	{delivery.ErrUnknownLane, codeBadQuery},
-	{command.ErrNoLinks, codeNoLinks},
 	{projection.ErrNotFound, codeNotFound},
 	{audit.ErrNotFound, codeNotFound},
 	{audit.ErrReason, codeReason},
@@ -217,6 +217,9 @@ func problemOf(ctx context.Context, err error) *problem {
 		return newProblem(codeReceipt, fault{Pointer: at, Code: codeReceipt, Detail: receipt.Detail})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return newProblem(codeCancelled)
+	}
+	if errors.Is(err, command.ErrForbidden) && isProxy(ctx) { // as about somebody who does not exist
+		return newProblem(codeNotFound)
 	}
 	for _, known := range sentinels {
 		if errors.Is(err, known.err) {

@@ -27,6 +27,7 @@ type route struct {
 	status       int            // of success; 0: 200
 	body         any            // a value of the request body's type, for the document; nil: no body
 	optionalBody bool
+	behalf       bool     // a proxy may call it for somebody else
 	yaml         bool     // the body may also be YAML
 	codes        []string // problems, apart from those that every route of its kind has
 }
@@ -87,12 +88,15 @@ func (s *server) operation(rt route) huma.Operation {
 	codes := slices.Clone(rt.codes)
 	codes = append(codes, codeInternal, codeUnavailable)
 	if len(rt.roles) > 0 {
-		op.Middlewares = append(op.Middlewares, gate(rt.roles))
+		op.Middlewares = append(op.Middlewares, gate(rt.roles), behalf(rt.behalf))
 		op.Security = []map[string][]string{{bearer: {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nRoles: " + joinRoles(rt.roles) + ".")
-		codes = append(codes, codeUnauthenticated, codeForbidden)
+		codes = append(codes, codeUnauthenticated, codeForbidden, codeOnBehalf)
 	} else {
 		s.public[rt.method+" "+rt.path] = true
+	}
+	if rt.behalf {
+		op.Parameters = append(op.Parameters, onBehalfParam)
 	}
 	if rt.body != nil {
 		op.Middlewares = append(op.Middlewares, s.readBody(rt.optionalBody, rt.yaml))

@@ -76,6 +76,8 @@ func New(c Config) (http.Handler, error) {
 	s.personRoutes()
 	s.citizenRoutes()
 	s.consentRoutes()
+	s.proxyRoutes()
+	s.mergeRoutes()
 	s.ministryRoutes()
 	s.feedRoutes()
 	s.officerRoutes()
