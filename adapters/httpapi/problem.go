@@ -35,6 +35,7 @@ const (
 	codeTooLarge         = "too-large"
 	codeMediaType        = "media-type"
 	codeReceipt          = "receipt"
+	codeNoLinks          = "no-links"
 	codeReason           = "reason"
 	codeHidden           = "hidden"
 	codeCancelled        = "cancelled"
@@ -73,6 +74,7 @@ var answers = map[string]answer{
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},
+	codeNoLinks:        {http.StatusUnprocessableEntity, "No agreement of this stream asks for links: it gets what it may get without them."},
 	codeReason:         {http.StatusUnprocessableEntity, "A look needs a reason, of 1 to 500 characters."},
 	codeHidden:         {http.StatusUnprocessableEntity, "A look is hidden from the person only with a case, a legal reason, and a day at most 180 days ahead."},
 	codeCancelled:      {statusCancelled, "The caller went away."},
@@ -186,6 +188,7 @@ var sentinels = []struct {
 	{delivery.ErrUnknownCursor, codeUnknownCursor},
 	{delivery.ErrCursor, codeUnknownCursor},
 	{delivery.ErrUnknownLane, codeBadQuery},
+	{command.ErrNoLinks, codeNoLinks},
 	{projection.ErrNotFound, codeNotFound},
 	{audit.ErrNotFound, codeNotFound},
 	{audit.ErrReason, codeReason},
