@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tellonce/hub/domain/audit"
+	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore/seal"
 )
 
@@ -116,10 +117,20 @@ func (c *cli) prove(ctx context.Context, what string, run func(context.Context, 
 	defer h.Close()
 	progress, done := c.records(what)
 	if err := run(ctx, h.audit, progress); err != nil {
-		return err
+		return unreadable(err)
 	}
 	done()
 	return nil
+}
+
+// unreadable is what a pass over the whole log says of records that are not what was written.
+func unreadable(err error) error {
+	for _, tampered := range []error{seal.ErrTampered, seal.ErrNoKey, journal.ErrMissing} {
+		if errors.Is(err, tampered) {
+			return verificationError{fmt.Errorf("%w; `tellonce audit verify` finds all of it", err)}
+		}
+	}
+	return err
 }
 
 // records is a progress in records, whose number becomes known with the first page.

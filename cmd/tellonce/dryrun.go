@@ -60,7 +60,7 @@ func (c *cli) dryRun(cmd *cobra.Command, file string, people bool, reason string
 	if !people {
 		report, err := h.audit.DryRun(ctx, candidate, progress)
 		if err != nil {
-			return err
+			return unreadable(err)
 		}
 		done()
 		return c.printDryRun(&report)
@@ -72,7 +72,7 @@ func (c *cli) dryRun(cmd *cobra.Command, file string, people bool, reason string
 	out := c.lines()
 	report, err := session.DryRunPeople(ctx, candidate, func(one audit.PersonEffect) error { return out.emit(one, personText(one)) }, progress)
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	done()
 	if err := out.flush(); err != nil {

@@ -294,9 +294,11 @@ func (p *place) edit(sql string) {
 func TestAnEditedLogIsFound(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ sql, what string }{
-		"a payload": {"UPDATE log SET payload = (SELECT payload FROM log WHERE position = 40) WHERE position = 41", "payload"},
-		"a field":   {"UPDATE log SET channel = channel + 1 WHERE position = 41", "leaf"},
-		"a record":  {"DELETE FROM log WHERE position = 41", "missing"},
+		"a payload":            {"UPDATE log SET payload = (SELECT payload FROM log WHERE position = 40) WHERE position = 41", "payload"},
+		"a field":              {"UPDATE log SET channel = channel + 1 WHERE position = 41", "leaf"},
+		"a record":             {"DELETE FROM log WHERE position = 41", "missing"},
+		"a leaf cut off":       {"UPDATE log SET leaf = substr(leaf, 1, 5) WHERE position = 41", "leaf"},
+		"a commitment cut off": {"UPDATE log SET commitment = substr(commitment, 1, 5) WHERE position = 41", "payload"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -313,6 +315,19 @@ func TestAnEditedLogIsFound(t *testing.T) {
 				text, _, code := p.try(nil, "audit", "verify", "--output", "text")
 				require.Equal(t, 3, code)
 				require.Contains(t, text, "position 41: ")
+				asks := [][]string{{"audit", "rederive"}, {"agreement", "dry-run", p.candidate("elections-register")}}
+				switch test.what { // deciding asks no leaf, and a dry run no decision, which is what stands there
+				case "leaf":
+					asks = nil
+				case "payload":
+					asks = asks[:1]
+				}
+				for _, args := range asks {
+					_, errs, code = p.try(nil, args...)
+					require.Equal(t, 3, code, errs)
+					require.Contains(t, errs, "position 41")
+					require.Contains(t, errs, "tellonce audit verify")
+				}
 			})
 		})
 	}

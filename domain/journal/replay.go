@@ -12,7 +12,7 @@ import (
 
 // Replay reads the log from a position up to (excluding) another and gives fn its entries in order, page by page: one for every record,
 // decoded where it is wanted, else with the Recorded alone. A destroyed key is an entry's Err, as with Open. Pages are read and decoded
-// ahead of fn, on several processors. A log with a gap can't be replayed: an error that names the first missing position.
+// ahead of fn, on several processors. A log with a gap can't be replayed: ErrMissing, with the first missing position.
 func (j *Journal) Replay(ctx context.Context, from, to int64, wanted func(*eventstore.Recorded) bool, fn func([]Entry) error) error {
 	next := from
 	open := func(ctx context.Context, recs []eventstore.Recorded) ([]Entry, error) {
@@ -33,8 +33,11 @@ func (j *Journal) Replay(ctx context.Context, from, to int64, wanted func(*event
 	return err
 }
 
+// ErrMissing is a log with a gap: records were taken out of it.
+var ErrMissing = errors.New("journal: records are missing")
+
 func missing(position int64) error {
-	return fmt.Errorf("journal: the record at position %d is missing", position)
+	return fmt.Errorf("%w: the one at position %d", ErrMissing, position)
 }
 
 // openWanted is Open for some of many: those not wanted are entries without content.

@@ -81,6 +81,7 @@ func TestReplayOfALogWithAGap(t *testing.T) {
 		require.NoError(t, err)
 		all := func(*eventstore.Recorded) bool { return true }
 		err = j.Replay(t.Context(), 0, 4, all, func([]journal.Entry) error { return nil })
-		require.ErrorContains(t, err, fmt.Sprintf("position %d is missing", hole))
+		require.ErrorIs(t, err, journal.ErrMissing)
+		require.ErrorContains(t, err, fmt.Sprintf("the one at position %d", hole))
 	}
 }

@@ -79,7 +79,8 @@ func (d *decoder) record(r *eventstore.Recorded, columns [][]byte) {
 		r.Subject = uuid.UUID(columns[13])
 	}
 	r.Type = d.name(columns[14])
-	r.Commitment, r.Leaf = [32]byte(columns[15]), [32]byte(columns[16])
+	copy(r.Commitment[:], columns[15]) // whoever tampers may have cut them off: audit finds it
+	copy(r.Leaf[:], columns[16])
 	r.Payload = d.bytes(columns[17])
 }
 
