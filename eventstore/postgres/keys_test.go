@@ -120,3 +120,59 @@ func TestKeysWithoutAServer(t *testing.T) {
 }
 
 func BenchmarkKeysEnsure(b *testing.B) { sealtest.BenchmarkEnsure(b, keysStorage(b)) }
+
+// The first version's tables, with what stood in them, opened by many at once.
+func TestKeysOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	dsn, schema := keysSchema(t)
+	execKeys(t, dsn, strings.ReplaceAll(firstKeysSchema, "%", schema))
+	living := seal.StoredKey{KeyID: seal.KeyID{Subject: uuid.New(), Class: eventstore.Facts}, Ref: 1, Epoch: 1, Wrapped: []byte("wrapped")}
+	stone := seal.StoredKey{KeyID: seal.KeyID{Subject: uuid.New(), Class: eventstore.Facts}, Ref: 2, Destroyed: true}
+	execKeys(t, dsn, `INSERT INTO `+schema+`.data_key (subject, class, epoch, wrapped, destroyed) VALUES
+		('`+living.Subject.String()+`', 1, 1, 'wrapped', false), ('`+stone.Subject.String()+`', 1, 0, NULL, true)`)
+	stores := make(chan seal.KeyStore)
+	for range 4 {
+		go func() {
+			store, err := postgres.OpenKeys(context.Background(), postgres.KeysConfig{DSN: dsn, Schema: schema})
+			if err != nil {
+				t.Error(err)
+			}
+			stores <- store
+		}()
+	}
+	for range 4 {
+		store := <-stores
+		t.Cleanup(func() { require.NoError(t, store.(*postgres.Keys).Close()) })
+		stored, err := store.Keys(t.Context(), living.KeyID, stone.KeyID)
+		require.NoError(t, err)
+		require.Equal(t, []seal.StoredKey{living, stone}, stored)
+		stones, err := store.Tombstones(t.Context(), seal.KeyID{}, 10)
+		require.NoError(t, err)
+		require.Equal(t, []seal.StoredKey{stone}, stones)
+		require.NoError(t, store.RaiseEpoch(t.Context(), 2))
+	}
+}
+
+const firstKeysSchema = `
+CREATE SCHEMA %;
+CREATE TABLE %.data_key (
+	subject   uuid     NOT NULL,
+	class     smallint NOT NULL,
+	ref       bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
+	epoch     integer  NOT NULL,
+	wrapped   bytea,
+	destroyed boolean  NOT NULL,
+	PRIMARY KEY (subject, class),
+	CHECK ((wrapped IS NULL) = destroyed)
+);
+CREATE TABLE %.reference (
+	hash    bytea PRIMARY KEY,
+	citizen uuid NOT NULL
+);
+CREATE TABLE %.secret (
+	name  text PRIMARY KEY,
+	value bytea NOT NULL
+);
+CREATE TABLE %.layout (version integer NOT NULL);
+INSERT INTO %.layout VALUES (1);
+`
