@@ -202,6 +202,8 @@ func (a *app) follow(group *errgroup.Group, work context.Context) {
 			return a.keep(work, "view "+view.Name(), func() error { return a.journal.Run(work, view) })
 		})
 	}
+	snapshots := a.command.Snapshots()
+	group.Go(func() error { return a.keep(work, "snapshots", func() error { return snapshots.Run(work) }) })
 }
 
 // keep runs a follower until the hub stops. A database that is away for a while must not end it.
