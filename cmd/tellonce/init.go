@@ -122,7 +122,8 @@ func (c *cli) rebuildCommand() *cobra.Command {
 
 // views are all that can be rebuilt.
 func (h *hub) views() []journal.View {
-	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger())
+	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewNames(h.journal),
+		h.command.Eraser(), h.command.Retention(), h.command.Merger())
 }
 
 func (c *cli) versionCommand() *cobra.Command {
