@@ -190,13 +190,21 @@ func TestAVerificationIsDecidedAsTheSameFact(t *testing.T) {
 		ctx := context.Background()
 		b.load(t)
 		id := b.resident(t)
-		_, err := b.command.Link(ctx, by(clerk), id, command.Linking{Ministry: "moh", ClientReference: "r1", Means: "counter"})
+		sure := parseAgreement(t, b.journal, "outdoors-card", "version: 1", "version: 2\nmin_assurance: verified")
+		_, err := b.command.LoadAgreements(ctx, command.Command{Actor: operator}, []consent.Agreement{sure})
+		require.NoError(t, err)
+		_, err = b.command.Grant(ctx, by(self(id)), id, command.Choice{Agreement: "outdoors-card", Language: "en"})
 		require.NoError(t, err)
 		first := b.told(t, self(id), id, address(t, b.journal, "1 First St"))
 		b.told(t, registrar, id, verify(t, b, first.Position))
 		entries := b.last(t, id, 2)
 		require.Equal(t, journal.ChangeVerified{Verifies: first.Position}, entries[0].Event)
-		require.Equal(t, decisions(b, "address-changed", b.historyAt(t, id, first.Position+1)), decisions(b, "address-changed", entries[1]))
+		before, after := decisions(b, "address-changed", b.historyAt(t, id, first.Position+1)), decisions(b, "address-changed", entries[1])
+		require.Equal(t, "not-verified", before["outdoors-card"])
+		require.Equal(t, "[street city province postal_code]", after["outdoors-card"])
+		delete(before, "outdoors-card")
+		delete(after, "outdoors-card")
+		require.Equal(t, before, after)
 
 		corrected := b.told(t, self(id), id, correct(t, b, first.Position, address(t, b.journal, "1 Right St")))
 		history, _, err := b.journal.History(ctx, id)
@@ -236,6 +244,10 @@ func TestADeathIsReportedConfirmedAndTakenBack(t *testing.T) {
 
 		before := b.told(t, clerk, id, address(t, b.journal, "3 Third St"))
 		died := b.told(t, registrar, id, fact(t, b.journal, "death-registered", data))
+		b.refused(t, "no-capacity", "/data/corrects", func() error {
+			_, err := b.command.Tell(ctx, by(registrar), id, cancel(t, b, died.Position))
+			return err
+		})
 		b.refused(t, "person-deceased", "-", func() error {
 			_, err := b.command.Tell(ctx, by(clerk), id, address(t, b.journal, "4 Fourth St"))
 			return err
@@ -263,10 +275,21 @@ func TestADeathIsReportedConfirmedAndTakenBack(t *testing.T) {
 			_, err := b.command.Tell(ctx, by(registrar), id, lives(t, b, before.Position))
 			return err
 		})
-		b.told(t, registrar, id, correct(t, b, again.Position, fact(t, b.journal, "death-registered", map[string]any{
+		dated := b.told(t, registrar, id, correct(t, b, again.Position, fact(t, b.journal, "death-registered", map[string]any{
 			"death_date": "2026-01-03", "reported_by": "spouse",
 		})))
+		deceased := func() bool {
+			history, _, err := b.journal.History(ctx, id)
+			require.NoError(t, err)
+			return history.Profile("2026-06-01").Deceased
+		}
+		require.True(t, deceased())
 		b.told(t, registrar, id, lives(t, b, again.Position))
+		require.False(t, deceased())
+		b.refused(t, "already-corrected", "/data/verifies", func() error {
+			_, err := b.command.Tell(ctx, by(registrar), id, verify(t, b, dated.Position))
+			return err
+		})
 		b.rederives(t)
 	})
 }
