@@ -28,12 +28,13 @@ type consentLine struct {
 type consentsView struct {
 	Lines  []consentLine
 	Notice string
+	Acting actingView
 }
 
 // consentsPage lists what a resident may agree to, and what they agreed to. A wider version of an agreement asks anew, here.
 func (s *server) consentsPage(r *request) error {
 	notice := ""
-	if done := r.URL.Query().Get("done"); contains([]string{"agreed", "stopped"}, done) {
+	if done := r.URL.Query().Get("done"); contains([]string{"agreed", "stopped", "ended"}, done) {
 		notice = r.say("consents.done." + done)
 	}
 	return s.showConsents(r, http.StatusOK, notice, nil)
@@ -45,6 +46,9 @@ func (s *server) showConsents(r *request, status int, notice string, problems []
 		return err
 	}
 	v := consentsView{Notice: notice}
+	if v.Acting, err = s.acting(r); err != nil {
+		return err
+	}
 	for i := range list {
 		v.Lines = append(v.Lines, s.consentLine(r, &list[i]))
 	}
@@ -92,9 +96,12 @@ func asks(c *projection.Consent, event, field string) bool {
 	return false
 }
 
-// consentsPost agrees to the version that the page showed, or stops.
+// consentsPost agrees to the version that the page showed, or stops; or ends who acts for the resident.
 func (s *server) consentsPost(r *request) error {
 	id, do, agreement := r.form("command"), r.form("do"), r.form("agreement")
+	if do == "end-proxy" {
+		return s.proxyPost(r)
+	}
 	if _, err := uuid.Parse(id); err != nil || (do != "agree" && do != "stop") {
 		return errForm
 	}
