@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/projection"
 )
@@ -74,15 +75,21 @@ func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &meOutput{Body: profile{Facts: make([]factLine, 0, len(p.Facts)), Announced: announced(p), Links: make([]linkLine, len(links))}}
-	for _, f := range p.Facts {
-		out.Body.Facts = append(out.Body.Facts, factOf(&f))
-	}
-	slices.SortFunc(out.Body.Facts, func(a, b factLine) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key)) })
+	out := &meOutput{Body: profile{Facts: factLines(p), Announced: announced(p), Links: make([]linkLine, len(links))}}
 	for i, l := range links {
 		out.Body.Links[i] = linkLine{Ministry: l.Ministry, ClientReference: l.Reference, Since: l.Since}
 	}
 	return out, nil
+}
+
+// factLines are a profile's facts, by type, then key.
+func factLines(p *citizen.Profile) []factLine {
+	out := make([]factLine, 0, len(p.Facts))
+	for _, f := range p.Facts {
+		out = append(out, factOf(&f))
+	}
+	slices.SortFunc(out, func(a, b factLine) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key)) })
+	return out
 }
 
 type disclosuresOutput struct {
@@ -115,6 +122,10 @@ type lookLine struct {
 	Kind   string `json:"kind" example:"search"`
 	Reason string `json:"reason"`
 	Case   string `json:"case,omitempty"`
+	// HiddenUntil and HiddenWhy are of a look that was not shown before: until when, and by which law.
+	HiddenUntil string `json:"hidden_until,omitempty" format:"date" doc:"it was not shown before this day"`
+	HiddenWhy   string `json:"hidden_why,omitempty" doc:"the law for that"`
+	Refused     bool   `json:"refused,omitempty" doc:"you are protected: who asked was answered as if you did not exist"`
 }
 
 // disclosures is GET /v1/me/disclosures.
@@ -134,7 +145,10 @@ func (s *server) disclosures(ctx context.Context, _ *struct{}) (*disclosuresOutp
 func seenOf(seen *projection.Seen) seenLine {
 	line := seenLine{At: seen.At}
 	if a := seen.Access; a != nil {
-		line.Look = &lookLine{Role: roleName(a.Actor), Kind: a.Kind, Reason: a.Reason, Case: a.Case}
+		line.Look = &lookLine{
+			Role: roleName(a.Actor), Kind: a.Kind, Reason: a.Reason, Case: a.Case, HiddenUntil: a.HiddenUntil, HiddenWhy: a.HiddenWhy,
+			Refused: a.Refused,
+		}
 	}
 	if g := seen.Given; g != nil {
 		status, at := statusOf(g)

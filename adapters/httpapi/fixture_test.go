@@ -57,6 +57,7 @@ type bundle struct {
 // options change what setup makes.
 type options struct {
 	journal   journaltest.Options
+	on        *journal.Journal // on this journal; nil: on a new one by the options above
 	heartbeat time.Duration
 }
 
@@ -64,7 +65,10 @@ func setup(t testing.TB) *bundle { return setupWith(t, options{}) }
 
 func setupWith(t testing.TB, o options) *bundle {
 	t.Helper()
-	j := journaltest.New(t, o.journal)
+	j := o.on
+	if j == nil {
+		j = journaltest.New(t, o.journal)
+	}
 	drain, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	b := &bundle{

@@ -33,6 +33,7 @@ func (s *server) document() huma.Config {
 				{Name: "persons", Description: "Registering people"},
 				{Name: "streams", Description: "What a ministry receives, and answers"},
 				{Name: "agreements", Description: "Who may know what: proposed by one officer, approved by another"},
+				{Name: "protection", Description: "Protecting people: for protectors alone"},
 				{Name: "audit", Description: "Why: every look is itself on the log"},
 				{Name: "public", Description: "For everybody, without a token"},
 			},

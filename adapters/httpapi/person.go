@@ -2,12 +2,15 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
+	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
 	"github.com/tellonce/hub/schemas"
 )
 
@@ -20,6 +23,12 @@ func (s *server) personRoutes() {
 		body:        personBody{},
 		codes:       slices.Concat(repeatCodes, []string{citizen.CodePersonExists, citizen.CodeEffectiveTooFar}),
 	}, s.register)
+	register(s, route{
+		method: http.MethodPost, path: "/v1/persons/details", id: "details", tag: "persons",
+		roles:   []journal.Role{journal.RoleClerk, journal.RoleRegistrar, journal.RoleProtector},
+		summary: "See a person's current details, to help them tell a change", description: lookNotice,
+		body: detailsBody{}, codes: []string{codeAccessReason, citizen.CodeUnknownPerson, codeUnknownOutcome, codeBusy},
+	}, s.details)
 }
 
 type personRef struct {
@@ -72,11 +81,11 @@ func (s *server) register(ctx context.Context, in *Repeatable) (*registerOutput,
 	if err != nil {
 		return nil, err
 	}
-	ids, err := s.Journal.Register(ctx, source, reference)
+	who, err := s.protection.RegisterFor(ctx, caller(ctx), source, reference)
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.Command.Tell(ctx, s.command(ctx, id, channel, content), ids[0], change)
+	result, err := s.Command.Tell(ctx, s.command(ctx, id, channel, content), who, change)
 	if err != nil {
 		return nil, relocate(err, "/person", "/reference", "/data", "/data", "/effective", "/effective")
 	}
@@ -109,9 +118,9 @@ func readChannel(o *object) journal.Channel {
 	return journal.ChannelCounter
 }
 
-// person finds who stands behind a source's reference.
+// person finds who stands behind a source's reference. Somebody who is hidden from the caller is nobody, after the same work.
 func (s *server) person(ctx context.Context, source, reference string) (citizen.ID, error) {
-	ids, err := s.Journal.Reference(ctx, source, reference)
+	ids, err := s.protection.Reference(ctx, caller(ctx), source, reference)
 	if err != nil {
 		return citizen.ID{}, err
 	}
@@ -119,4 +128,76 @@ func (s *server) person(ctx context.Context, source, reference string) (citizen.
 		return citizen.ID{}, citizen.Reject(citizen.CodeUnknownPerson)
 	}
 	return ids[0], nil
+}
+
+// aboutPerson reads a body that names a person, and what else read takes from it.
+func (s *server) aboutPerson(ctx context.Context, key, place string, read func(*object)) (c command.Command, id citizen.ID, err error) {
+	commandID, err := maybeCommandID(key)
+	if err != nil {
+		return c, id, err
+	}
+	o, err := s.parseBody(ctx)
+	if err != nil {
+		return c, id, err
+	}
+	source, reference := readPerson(ctx, o)
+	read(o)
+	o.done()
+	if err := o.err(); err != nil {
+		return c, id, err
+	}
+	content, err := canonical(place, o.members)
+	if err != nil {
+		return c, id, err
+	}
+	if id, err = s.person(ctx, source, reference); err != nil {
+		return c, id, relocate(err, "/person", "/person/reference")
+	}
+	return s.command(ctx, commandID, journal.ChannelNone, content), id, nil
+}
+
+// detailsBody is the body of a look at somebody's details, for the document.
+type detailsBody struct {
+	_      struct{}  `additionalProperties:"false"`
+	Person personRef `json:"person"`
+}
+
+type detailsOutput struct{ Body details }
+
+type details struct {
+	Look  int64      `json:"look" doc:"position of the look itself"`
+	Facts []factLine `json:"facts" doc:"the latest of each kind"`
+}
+
+// details is POST /v1/persons/details: the person's reference is in the body, for a URL would end in logs along the way.
+func (s *server) details(ctx context.Context, in *accessHeaders) (*detailsOutput, error) {
+	look, err := in.look(audit.KindDetails)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.parseBody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, reference := readPerson(ctx, o)
+	o.done()
+	if err := o.err(); err != nil {
+		return nil, err
+	}
+	look.Shown = "current details"
+	session, err := s.Audit.OpenPerson(ctx, caller(ctx), journal.IssuerAPI, look, audit.Who{Sources: []string{source}, Reference: reference})
+	if errors.Is(err, audit.ErrNotFound) {
+		return nil, citizen.RejectAt(citizen.CodeUnknownPerson, "/person/reference")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Projection.Profile(ctx, session.Look().Subject)
+	if errors.Is(err, projection.ErrNotFound) { // registered by nobody yet
+		return nil, citizen.RejectAt(citizen.CodeUnknownPerson, "/person/reference")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &detailsOutput{Body: details{Look: session.Position, Facts: factLines(p)}}, nil
 }

@@ -44,11 +44,13 @@ type Config struct {
 // server is the API.
 type server struct {
 	Config
-	mux      *http.ServeMux
-	api      huma.API
-	metrics  *metrics
-	public   map[string]bool    // patterns that need no token
-	examples map[string]example // by operation id
+	mux     *http.ServeMux
+	api     huma.API
+	metrics *metrics
+	public  map[string]bool // patterns that need no token
+	// protection says whom a caller may not know of.
+	protection journal.Protection
+	examples   map[string]example // by operation id
 }
 
 // New returns the API's handler. Who is calling is in the request's context (journal.WithActor), put there by the caller's middleware.
@@ -67,7 +69,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	s := &server{Config: c, mux: http.NewServeMux(), metrics: m, public: map[string]bool{}}
+	s := &server{Config: c, mux: http.NewServeMux(), metrics: m, public: map[string]bool{}, protection: journal.NewProtection(c.Journal)}
 	if s.examples, err = readExamples(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
@@ -81,6 +83,7 @@ func New(c Config) (http.Handler, error) {
 	s.ministryRoutes()
 	s.feedRoutes()
 	s.officerRoutes()
+	s.protectorRoutes()
 	s.agreementRoutes()
 	if err := s.publicRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

@@ -122,7 +122,7 @@ func (c *cli) rebuildCommand() *cobra.Command {
 
 // views are all that can be rebuilt.
 func (h *hub) views() []journal.View {
-	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewNames(h.journal),
+	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewProtection(h.journal), journal.NewNames(h.journal),
 		h.command.Eraser(), h.command.Retention(), h.command.Merger())
 }
 

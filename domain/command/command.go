@@ -82,7 +82,7 @@ func (h *Handler) doMany(ctx context.Context, c Command, ids []citizen.ID, ask j
 func (h *Handler) doRelated(
 	ctx context.Context, c Command, ids []citizen.ID, related func(context.Context) ([]citizen.ID, error), ask judgeMany,
 ) (Result, error) {
-	fresh := false
+	_, fresh := c.actsFor(ids[0]) // whom this process remembers must not be seen by how long an answer takes
 	for range maxAttempts {
 		law, states, err := h.load(ctx, ids, fresh)
 		if err == nil && related != nil {

@@ -176,6 +176,10 @@ type Access struct {
 	Kind   string
 	Reason string
 	Case   string
+	// HiddenUntil and HiddenWhy are of a look that the law hid until that day.
+	HiddenUntil, HiddenWhy string
+	// Refused is set where you are protected, and who asked was answered as if you did not exist.
+	Refused bool
 }
 
 // WhoSaw lists who saw a citizen's data, newest first. A look that the law hides for a time is not in it until then.
@@ -255,7 +259,10 @@ func (p *Projection) looks(ctx context.Context, id citizen.ID) ([]Seen, error) {
 			continue
 		}
 		kind := journal.ActorKind(entries[i].ActorKind)
-		out = append(out, Seen{At: entries[i].RecordedAt, Access: &Access{Actor: kind, Kind: look.Kind, Reason: look.Reason, Case: look.Case}})
+		out = append(out, Seen{At: entries[i].RecordedAt, Access: &Access{
+			Actor: kind, Kind: look.Kind, Reason: look.Reason, Case: look.Case, HiddenUntil: look.HiddenUntil, HiddenWhy: look.HiddenWhy,
+			Refused: look.About == id.String(),
+		}})
 	}
 	return out, nil
 }

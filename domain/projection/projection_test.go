@@ -276,7 +276,7 @@ func TestWhoSaw(t *testing.T) {
 	}
 	require.ElementsMatch(t, []projection.Access{
 		{Actor: journal.ActorOfficer, Kind: "why", Reason: "A complaint", Case: "C-1"},
-		{Actor: journal.ActorAuditor, Kind: "why", Reason: "hidden until " + today},
+		{Actor: journal.ActorAuditor, Kind: "why", Reason: "hidden until " + today, HiddenUntil: today, HiddenWhy: "inquiry"},
 	}, looks)
 	require.Empty(t, seen(b.other))
 	list := seen(b.citizen)

@@ -23,6 +23,8 @@ type Options struct {
 	Clock func() time.Time // the process's; default time.Now
 	Wall  bool             // the log's clock is the wall clock
 	Mode  string           // default sandbox
+	// Unprotected shows protected people to everybody: a negative control.
+	Unprotected bool
 }
 
 // New returns a journal on an empty embedded store that holds its genesis alone.
@@ -74,7 +76,7 @@ func open(t testing.TB, o Options, g journal.Genesis, store eventstore.Store, ke
 	require.NoError(t, err)
 	registry, err := schemas.New()
 	require.NoError(t, err)
-	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock})
+	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock, Unprotected: o.Unprotected})
 	require.NoError(t, err)
 	return j
 }
