@@ -23,17 +23,17 @@ var ErrBusy = errors.New("delivery: another reader of this lane was first too of
 
 // disclose is step 9 of a change's life: it gives numbers to what is due and still permitted, writes that to the log, and only then makes bytes. No
 // messages and no error: nothing is due. If the process dies after the append, the numbers are given and whoever reads next redelivers them.
-func (d *Delivery) disclose(ctx context.Context, stream journal.StreamOpened, lane, limit int) ([]Message, time.Time, error) {
-	for range maxAttempts {
-		today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
+func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.StreamOpened, lane, limit int) ([]Message, time.Time, error) {
+	for conflicts := 0; conflicts < maxAttempts; {
 		row, earliest, err := d.laneState(ctx, stream.Stream, lane)
+		today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
 		if err == nil && earliest != 0 && earliest <= today {
 			err = d.wake(ctx, stream.Stream, lane, today)
 		}
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		rows, err := d.waiting(ctx, stream.Stream, lane, limit, today)
+		rows, err := d.waiting(ctx, stream.Stream, lane, pace.of(limit), today)
 		if err != nil || len(rows) == 0 {
 			return nil, time.Time{}, err
 		}
@@ -49,17 +49,51 @@ func (d *Delivery) disclose(ctx context.Context, stream journal.StreamOpened, la
 		_, err = d.journal.Append(ctx, d.step(v, event))
 		switch {
 		case errors.Is(err, eventstore.ErrConflict):
+			pace.slower(err, len(rows))
+			conflicts++
 			continue
 		case err != nil:
 			return nil, time.Time{}, err
-		case len(event.Items) == 0:
-			continue // only drops: there may be more behind them
+		}
+		if pace.faster(); len(event.Items) == 0 {
+			conflicts = 0 // only drops: there may be more behind them
+			continue
 		}
 		messages, err := d.encode(ctx, v, event.Items, event.First, nil)
 		return messages, started.Add(D), err
 	}
 	return nil, time.Time{}, ErrBusy
 }
+
+// pace is how many numbers a lane's next step is about: 0 for as many as are asked for. Where people of a page have something restricted while
+// it is judged, again and again, a smaller page has fewer of whom that can happen: so a lane gets on however many withdraw at once.
+type pace struct{ most int }
+
+// of bounds what is asked for.
+func (p *pace) of(limit int) int {
+	if p.most > 0 {
+		return min(limit, p.most)
+	}
+	return limit
+}
+
+// slower answers a conflict over n numbers.
+func (p *pace) slower(err error, n int) {
+	var conflict *eventstore.Conflict
+	if errors.As(err, &conflict) && conflict.Kind == eventstore.ConflictGuard {
+		p.most = max(1, n/2)
+	}
+}
+
+// faster follows a success.
+func (p *pace) faster() {
+	if p.most *= 2; p.most > maxPace {
+		p.most = 0
+	}
+}
+
+// maxPace is from where on a pace is no bound any more: the largest page that can be asked for.
+const maxPace = 10_000
 
 // positionsOf are the distinct positions that rows are judged by.
 func positionsOf(rows []dueRow) []int64 {

@@ -47,7 +47,8 @@ type Page struct {
 type laneDesk struct {
 	turn    chan struct{} // holds one token
 	arrived atomic.Int64  // tickets given to readers so far
-	shared  *sharedPage   // owned by who has the turn
+	shared  *sharedPage   // owned by who has the turn, like
+	pace    pace
 }
 
 // sharedPage is the last new page, for readers that had arrived before its append.
@@ -156,21 +157,21 @@ func (d *Delivery) take(ctx context.Context, desk *laneDesk, ticket int64, strea
 		return Page{}, ErrUnknownCursor
 	}
 	if after < row.next-1 {
-		messages, until, err := d.redeliver(ctx, stream, lane, after+1, min(after+int64(limit), row.next-1))
+		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), row.next-1))
 		return Page{Messages: messages, Until: until}, err
 	}
 	return d.takeNew(ctx, desk, stream, lane, after, limit)
 }
 
 func (d *Delivery) takeNew(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
-	messages, until, err := d.disclose(ctx, stream, lane, limit)
+	messages, until, err := d.disclose(ctx, &desk.pace, stream, lane, limit)
 	if err != nil || len(messages) == 0 {
 		return Page{}, err
 	}
 	page := Page{Messages: messages, Until: until}
 	if first := messages[0].Cursor.Number; first != after+1 {
 		// Another replica gave numbers between our look and our append: serve those first, as given.
-		messages, until, err := d.redeliver(ctx, stream, lane, after+1, min(after+int64(limit), first-1))
+		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), first-1))
 		return Page{Messages: messages, Until: until}, err
 	}
 	desk.shared = &sharedPage{first: after + 1, tickets: desk.arrived.Load(), page: page}

@@ -20,9 +20,10 @@ type given struct {
 }
 
 // redeliver sends given numbers from..to again: each is judged by the law of now, what it no longer permits is recalled for ever, and the
-// log says so before a byte leaves.
-func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, lane int, from, to int64) ([]Message, time.Time, error) {
+// log says so before a byte leaves. It may be fewer numbers than asked for.
+func (d *Delivery) redeliver(ctx context.Context, pace *pace, stream journal.StreamOpened, lane int, from, to int64) ([]Message, time.Time, error) {
 	for range maxAttempts {
+		to = from + int64(pace.of(int(to-from+1))) - 1
 		row, err := d.state(ctx, stream.Stream, lane)
 		if err != nil {
 			return nil, time.Time{}, err
@@ -49,11 +50,13 @@ func (d *Delivery) redeliver(ctx context.Context, stream journal.StreamOpened, l
 		started := d.journal.Clock()
 		_, err = d.journal.Append(ctx, d.step(v, event))
 		if errors.Is(err, eventstore.ErrConflict) {
+			pace.slower(err, len(numbers))
 			continue
 		}
 		if err != nil {
 			return nil, time.Time{}, err
 		}
+		pace.faster()
 		messages, err := d.encode(ctx, v, items, from, recalled)
 		return messages, started.Add(D), err
 	}
