@@ -24,7 +24,7 @@ func (c *cli) agreementDryRun() *cobra.Command {
 			"and by the candidate of the file in its place. The candidate counts as in force wherever that version was; a new agreement from the\n" +
 			"beginning. Grants of earlier versions go on covering what those versions shared. Prints counts by event type and field; nothing on\n" +
 			"the log changes. With --people also the ids of the citizens concerned: that is a look at people, which is recorded with its --reason\n" +
-			"before the answer, and leaves out whoever is protected.",
+			"before the answer. Whoever is protected is neither named nor counted.",
 		Args: exactly(1, "the file of an agreement"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if people && strings.TrimSpace(reason) == "" {

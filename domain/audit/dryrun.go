@@ -21,6 +21,9 @@ var ErrNotNewer = errors.New("audit: a candidate needs a higher version than the
 // the citizen when it was told: by the newest approved version of the agreement, and by the candidate in its place. The candidate counts
 // as in force wherever the version it replaces was, so that one with the same rules changes nothing; a new agreement counts as in force
 // from the beginning. A grant of an earlier version goes on covering what that version shared.
+//
+// It is counted for whoever sees the report: of people who are hidden from them, and of facts that were told under a protection which has
+// ended, nothing is in it.
 type DryRunReport struct {
 	Agreement string `json:"agreement"`
 	Version   int    `json:"version"`
@@ -64,14 +67,14 @@ type PersonEffect struct {
 	Lost    []string `json:"lost"`
 }
 
-// DryRun folds the whole log under a candidate's rules and counts who would gain or lose which fields. It names nobody. progress, if not
-// nil, is told how far of how much. ErrNotNewer if the candidate's version could not be approved.
+// DryRun folds the whole log under a candidate's rules and counts who would gain or lose which fields. It names nobody, and is as an officer
+// may see it. progress, if not nil, is told how far of how much. ErrNotNewer if the candidate's version could not be approved.
 func (a *Audit) DryRun(ctx context.Context, candidate consent.Agreement, progress func(done, total int64)) (DryRunReport, error) {
 	head, err := a.journal.Head(ctx)
 	if err != nil {
 		return DryRunReport{}, err
 	}
-	run, err := newDryRun(ctx, a.journal, candidate)
+	run, err := newDryRun(ctx, a, journal.Actor{Kind: journal.ActorOfficer}, candidate)
 	if err != nil {
 		return DryRunReport{}, err
 	}
@@ -81,12 +84,12 @@ func (a *Audit) DryRun(ctx context.Context, candidate consent.Agreement, progres
 	return run.report(), nil
 }
 
-// DryRunPeople is DryRun that also names the citizens concerned, by their ids in the hub, in order of id and event type. Whoever is
-// protected at the time of the look is counted and not named.
+// DryRunPeople is DryRun that also names the citizens concerned, by their ids in the hub, in order of id and event type, and is as the
+// session's actor may see it: protectors see whoever is protected.
 func (s *Session) DryRunPeople(
 	ctx context.Context, candidate consent.Agreement, people func(PersonEffect) error, progress func(done, total int64),
 ) (DryRunReport, error) {
-	run, err := newDryRun(ctx, s.audit.journal, candidate)
+	run, err := newDryRun(ctx, s.audit, s.actor, candidate)
 	if err != nil {
 		return DryRunReport{}, err
 	}
@@ -99,6 +102,8 @@ func (s *Session) DryRunPeople(
 // dryRun is one run: the history, with two sets of rules that hold one agreement each.
 type dryRun struct {
 	*history
+	concealed     map[citizen.ID]bool // of whom nothing is counted
+	protector     bool
 	candidate     consent.Agreement
 	replaces      int
 	before, after *consent.Rules
@@ -119,12 +124,17 @@ type effect struct {
 	gained, lost consent.FieldSet
 }
 
-func newDryRun(ctx context.Context, j *journal.Journal, candidate consent.Agreement) (*dryRun, error) {
+func newDryRun(ctx context.Context, a *Audit, actor journal.Actor, candidate consent.Agreement) (*dryRun, error) {
+	j := a.journal
 	law, err := j.FreshLaw(ctx)
 	if err != nil {
 		return nil, err
 	}
 	run := &dryRun{history: newHistory(j), candidate: candidate, withheld: map[consent.Reason]*ReasonEffect{}}
+	run.protector = actor.Kind == journal.ActorProtector
+	if run.concealed, err = a.protection.HiddenFrom(ctx, actor); err != nil {
+		return nil, err
+	}
 	versions := slices.DeleteFunc(law.Book.Versions(), func(a consent.Agreement) bool { return a.ID != candidate.ID })
 	candidate.ValidFrom = 0
 	if len(versions) > 0 {
@@ -170,6 +180,9 @@ func (d *dryRun) opens(eventType string) bool {
 
 // judge judges one fact by both rules.
 func (d *dryRun) judge(_ context.Context, on *decision) error {
+	if d.concealed[on.person.state.ID] {
+		return nil
+	}
 	if on.erased {
 		row, ok := d.journal.Registry().Row(on.cause)
 		if _, shared := slices.BinarySearch(d.types, on.cause); shared || !ok || !row.Fact { // what a correction was about is erased, too
@@ -182,39 +195,55 @@ func (d *dryRun) judge(_ context.Context, on *decision) error {
 		return nil
 	}
 	fact := d.journal.Fact(on.change, d.day.Date)
-	before := d.decide(d.before, on.person, &fact, func(r *ReasonEffect) { r.Before++ }, &d.totals.SharedBefore)
-	after := d.decide(d.after, on.person, &fact, func(r *ReasonEffect) { r.After++ }, &d.totals.SharedAfter)
-	gained, lost := after&^before, before&^after
-	t := &d.tallies[at]
-	count(&t.before, before)
-	count(&t.after, after)
-	count(&t.gained, gained)
-	count(&t.lost, lost)
-	d.totals.Facts++
-	on.person.affected(at, gained, lost)
+	before, after := decideAlone(d.before, on.person, &fact), decideAlone(d.after, on.person, &fact)
+	if !d.protector && (before.Reason == consent.Restricted || after.Reason == consent.Restricted) {
+		return nil
+	}
+	d.count(at, &before, &after)
+	on.person.affected(at, after.Fields&^before.Fields, before.Fields&^after.Fields)
 	return nil
 }
 
-// decide is what one set of rules permits of a fact: nothing if it doesn't name the type.
-func (d *dryRun) decide(
-	rules *consent.Rules, p *person, fact *consent.Fact, withheld func(*ReasonEffect), shared *int64,
-) consent.FieldSet {
+// decideAlone is the decision of rules that hold one agreement; the zero one if it doesn't share the type, or there is none.
+func decideAlone(rules *consent.Rules, p *person, fact *consent.Fact) consent.Decision {
 	var room [1]consent.Decision
 	for _, decision := range consent.Decide(room[:0], rules, &p.state.Standing, fact) {
-		if decision.Shared() {
-			*shared++
-			return decision.Fields
-		}
-		r := d.withheld[decision.Reason]
-		if r == nil {
-			r = &ReasonEffect{Reason: decision.Reason.String()}
-			d.withheld[decision.Reason] = r
-		}
-		withheld(r)
+		return decision
 	}
-	return 0
+	return consent.Decision{}
 }
 
+// count adds a fact's two decisions to the sums.
+func (d *dryRun) count(at int, before, after *consent.Decision) {
+	d.totals.Facts++
+	for _, side := range []struct {
+		decision *consent.Decision
+		shared   *int64
+		withheld func(*ReasonEffect)
+	}{
+		{before, &d.totals.SharedBefore, func(r *ReasonEffect) { r.Before++ }},
+		{after, &d.totals.SharedAfter, func(r *ReasonEffect) { r.After++ }},
+	} {
+		switch {
+		case side.decision.Fields != 0:
+			*side.shared++
+		case side.decision.Reason != consent.None:
+			r := d.withheld[side.decision.Reason]
+			if r == nil {
+				r = &ReasonEffect{Reason: side.decision.Reason.String()}
+				d.withheld[side.decision.Reason] = r
+			}
+			side.withheld(r)
+		}
+	}
+	t := &d.tallies[at]
+	count(&t.before, before.Fields)
+	count(&t.after, after.Fields)
+	count(&t.gained, after.Fields&^before.Fields)
+	count(&t.lost, before.Fields&^after.Fields)
+}
+
+// count adds a set of fields to a tally.
 func count(tally *[64]int64, set consent.FieldSet) {
 	for bit := range tally {
 		if set>>bit == 0 {
@@ -274,13 +303,9 @@ func (d *dryRun) report() DryRunReport {
 
 // name lists the citizens who gain or lose anything.
 func (d *dryRun) name(people func(PersonEffect) error) error {
-	today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
 	ids := slices.SortedFunc(maps.Keys(d.people), func(a, b citizen.ID) int { return bytes.Compare(a[:], b[:]) })
 	for _, id := range ids {
 		p := d.people[id]
-		if p.state.Standing.IsProtected(today) {
-			continue
-		}
 		slices.SortFunc(p.effects, func(a, b effect) int { return cmp.Compare(a.eventType, b.eventType) })
 		for _, e := range p.effects {
 			if e.gained|e.lost == 0 {

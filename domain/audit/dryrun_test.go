@@ -230,7 +230,7 @@ func TestErasedFactsAreNotGuessed(t *testing.T) {
 	require.Equal(t, int64(1), report.Erased, "the address; a registration is no matter of this agreement")
 }
 
-// TestPeopleOfADryRun: a look with its reason is on the log before anybody is named, and whoever is protected is counted and not named.
+// TestPeopleOfADryRun: a look with its reason is on the log before anybody is named, and whoever is hidden from the looker is neither named nor counted.
 func TestPeopleOfADryRun(t *testing.T) {
 	t.Parallel()
 	p := setupProof(t)
@@ -241,9 +241,9 @@ func TestPeopleOfADryRun(t *testing.T) {
 	}
 	p.about(t, "r-1").rename()
 	candidate := p.candidate(t, "elections-register", func(a *consent.Agreement) { a.Shares[0].Fields = []string{"city", "country"} })
-	named := func() (audit.DryRunReport, []audit.PersonEffect) {
+	named := func(actor journal.Actor) (audit.DryRunReport, []audit.PersonEffect) {
 		before := p.records(t)
-		session, err := p.audit.Open(p.ctx, officer, journal.IssuerPages, audit.Look{Reason: "a new version", Kind: "dry-run"})
+		session, err := p.audit.Open(p.ctx, actor, journal.IssuerPages, audit.Look{Reason: "a new version", Kind: "dry-run"})
 		require.NoError(t, err)
 		require.Equal(t, before, session.Position)
 		var people []audit.PersonEffect
@@ -251,7 +251,7 @@ func TestPeopleOfADryRun(t *testing.T) {
 		require.NoError(t, err)
 		return report, people
 	}
-	report, people := named()
+	report, people := named(officer)
 	require.Len(t, people, 3)
 	require.True(t, slices.IsSortedFunc(people, func(a, b audit.PersonEffect) int { return slices.Compare([]byte(a.Citizen), []byte(b.Citizen)) }))
 	for _, one := range people {
@@ -264,10 +264,41 @@ func TestPeopleOfADryRun(t *testing.T) {
 		Event: journal.RestrictionSet{Kind: journal.RestrictionViolence}, Aggregate: journal.CitizenAggregate(id), Subject: id, Cause: eventstore.NoCause,
 	}}})
 	require.NoError(t, err)
-	again, people := named()
-	require.Equal(t, report, again)
+	again, people := named(officer)
 	require.Len(t, people, 2)
 	for _, one := range people {
 		require.NotEqual(t, id.String(), one.Citizen)
 	}
+	require.Equal(t, []int64{report.Facts - 1, report.Citizens - 1}, []int64{again.Facts, again.Citizens}, "as if they had never been there")
+	require.Equal(t, again, p.dryRun(t, candidate))
+	full, people := named(journal.Actor{Kind: journal.ActorProtector, Role: journal.RoleProtector, ID: "p.rotector"})
+	require.Equal(t, report, full)
+	require.Len(t, people, 3)
+}
+
+// TestADryRunBetraysNoProtection that has ended: what was told under it is not counted, whoever it would go to.
+func TestADryRunBetraysNoProtection(t *testing.T) {
+	t.Parallel()
+	p := setupProof(t)
+	id := p.someone(t, "r-1", "1980-05-17")
+	b, own := p.about(t, "r-1"), journal.CitizenAggregate(id)
+	put := func(event any) {
+		_, err := p.journal.Append(p.ctx, journal.Step{Events: []journal.New{{Event: event, Aggregate: own, Subject: id, Cause: eventstore.NoCause}}})
+		require.NoError(t, err)
+	}
+	b.move()
+	put(journal.RestrictionSet{Kind: journal.RestrictionViolence})
+	b.move()
+	put(journal.RestrictionLifted{})
+	b.move()
+	open := p.candidate(t, "elections-register", func(a *consent.Agreement) { a.ReceivesProtected = true })
+	report := p.dryRun(t, open)
+	require.Equal(t, []int64{2, 1, 2, 2}, []int64{report.Facts, report.Citizens, report.SharedBefore, report.SharedAfter})
+	require.Empty(t, report.Withheld)
+	session, err := p.audit.Open(p.ctx, journal.Actor{Kind: journal.ActorProtector, ID: "p"}, journal.IssuerPages, audit.Look{Reason: "a new version", Kind: "dry-run"})
+	require.NoError(t, err)
+	full, err := session.DryRunPeople(p.ctx, open, func(audit.PersonEffect) error { return nil }, nil)
+	require.NoError(t, err)
+	require.Equal(t, []int64{3, 1, 2, 3}, []int64{full.Facts, full.Citizens, full.SharedBefore, full.SharedAfter})
+	require.Equal(t, []audit.ReasonEffect{{Reason: "restricted", Before: 1}}, full.Withheld)
 }
