@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/eventstore/sqlite"
@@ -122,8 +123,8 @@ func (c *cli) rebuildCommand() *cobra.Command {
 
 // views are all that can be rebuilt.
 func (h *hub) views() []journal.View {
-	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewProtection(h.journal), journal.NewNames(h.journal),
-		h.command.Eraser(), h.command.Retention(), h.command.Merger())
+	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewNames(h.journal),
+		journal.NewProtection(h.journal), audit.NewDeaths(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger())
 }
 
 func (c *cli) versionCommand() *cobra.Command {

@@ -50,6 +50,7 @@ const (
 	KindDecisions = "decisions"
 	KindConsents  = "consents"
 	KindDetails   = "details" // a person's current details, for a change told with help
+	KindDeaths    = "reported-deaths"
 	KindTieAsked  = "tie-asked"
 	KindTieOpened = "tie-opened"
 )
@@ -116,12 +117,14 @@ func (a *Audit) judge(actor journal.Actor, look Look) (Look, error) {
 	return look, nil
 }
 
-// mayLook: people's current details are for whoever helps them to tell a change; what ties two identities is for protectors; all else for
-// those who answer for the hub.
+// mayLook: people's current details are for whoever helps them to tell a change; reported deaths are for the registrar; what ties two
+// identities is for protectors; all else for those who answer for the hub.
 func mayLook(actor journal.ActorKind, kind string) bool {
 	switch kind {
 	case KindDetails:
 		return actor == journal.ActorClerk || actor == journal.ActorRegistrar || actor == journal.ActorProtector
+	case KindDeaths:
+		return actor == journal.ActorRegistrar
 	case KindTieAsked, KindTieOpened:
 		return actor == journal.ActorProtector
 	}
