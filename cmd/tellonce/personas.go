@@ -18,7 +18,7 @@ const (
 	personaRecords   = 2000 // of the log's beginning, in which residents are looked for
 )
 
-// personas are who one can be in a sandbox: some residents, every ministry, an officer.
+// personas are who one can be in a sandbox: some residents, every ministry, two officers.
 func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 	residents, err := h.residents(ctx)
 	if err != nil {
@@ -40,11 +40,17 @@ func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 			Actor: journal.Actor{Kind: journal.ActorMinistry, Role: journal.RoleMinistry, ID: a.Ministry, Ministry: a.Ministry},
 		})
 	}
-	officer := web.Persona{
-		ID: "officer", Name: "Dominique Officer", Role: journal.RoleOfficer, About: consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"},
-		Actor: journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: "sandbox officer"},
+	// Two officers, for an agreement needs four eyes.
+	return slices.Concat(residents, offices, []web.Persona{
+		officerPersona("officer", "Dominique Officer", "sandbox officer"), officerPersona("officer-2", "Robin Officer", "second sandbox officer"),
+	}), nil
+}
+
+func officerPersona(id, name, actor string) web.Persona {
+	return web.Persona{
+		ID: id, Name: name, Role: journal.RoleOfficer, About: consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"},
+		Actor: journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: actor},
 	}
-	return slices.Concat(residents, offices, []web.Persona{officer}), nil
 }
 
 // residents are the first people who were registered. Their names are shown in the chooser: a sandbox holds invented people only.
