@@ -116,9 +116,9 @@ func (b *bundle) add(t testing.TB, id citizen.ID, event any) int64 {
 	return r[0].Position
 }
 
-func (b *bundle) approved(t testing.TB, a consent.Agreement) {
+func (b *bundle) approved(t testing.TB, a ...consent.Agreement) {
 	t.Helper()
-	_, err := b.command.LoadAgreements(context.Background(), command.Command{Actor: operator}, []consent.Agreement{a})
+	_, err := b.command.LoadAgreements(context.Background(), command.Command{Actor: operator}, a)
 	require.NoError(t, err)
 }
 
