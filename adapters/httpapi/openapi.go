@@ -31,6 +31,7 @@ func (s *server) document() huma.Config {
 				{Name: "changes", Description: "Tell a change, or see who would be told"},
 				{Name: "me", Description: "What a citizen sees and decides"},
 				{Name: "persons", Description: "Registering people"},
+				{Name: "deaths", Description: "Reported deaths, and a registrar's decision on each"},
 				{Name: "streams", Description: "What a ministry receives, and answers"},
 				{Name: "agreements", Description: "Who may know what: proposed by one officer, approved by another"},
 				{Name: "protection", Description: "Protecting people: for protectors alone"},

@@ -190,6 +190,7 @@ var sentinels = []struct {
 	{delivery.ErrUnknownLane, codeBadQuery},
 	{command.ErrNoLinks, codeNoLinks},
 	{projection.ErrNotFound, codeNotFound},
+	{command.ErrNoReport, codeNotFound},
 	{audit.ErrNotFound, codeNotFound},
 	{audit.ErrReason, codeReason},
 	{audit.ErrHidden, codeHidden},

@@ -76,6 +76,7 @@ func New(c Config) (http.Handler, error) {
 	s.api = humago.New(s.mux, s.document())
 	s.changeRoutes()
 	s.personRoutes()
+	s.deathRoutes()
 	s.citizenRoutes()
 	s.consentRoutes()
 	s.proxyRoutes()
