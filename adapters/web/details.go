@@ -74,36 +74,38 @@ func (s *server) details(r *request) error {
 func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	text := func(f citizen.Fact, name string) string { t, _ := f.Data[name].(string); return t }
 	registered, _ := profile.Latest(citizen.PersonRegistered, "")
-	named, ok := profile.Latest("name-changed", "")
-	if !ok {
-		named = registered
-	}
-	name := nonEmpty(text(named, "given_names") + " " + text(named, "family_name"))
-	out := []fact{
-		{Label: r.say("details.name"), Lines: name, Since: s.since(r, named.Effective)},
-		{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))},
-	}
-	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
-		f := fact{Label: r.say("addresses." + kind), Change: "/" + r.lang() + "/address/" + kind}
-		if address, ok := profile.Latest(addressChanged, kind); ok {
-			f.Lines, f.Since = r.words.addressLines(address.Data), s.since(r, address.Effective)
+	latest := func(eventType, key string) (citizen.Fact, bool) {
+		if f, ok := profile.Latest(eventType, key); ok || eventType == "contact-changed" || eventType == "marital-status-changed" || eventType == addressChanged {
+			return f, ok
 		}
-		out = append(out, f)
+		return registered, true // a name and a language are told with the registration
 	}
-	if contact, ok := profile.Latest("contact-changed", ""); ok {
-		lines := nonEmpty(text(contact, "email"), phone(text(contact, "phone")))
-		out = append(out, fact{Label: r.say("details.contact"), Lines: lines, Since: s.since(r, contact.Effective)})
+	var out []fact
+	// add shows what holds and, under the same label, what is announced.
+	add := func(label, eventType, key, change string, lines func(citizen.Fact) []string) {
+		f := fact{Label: label, Change: change}
+		held, ok := latest(eventType, key)
+		if ok {
+			f.Lines, f.Since = lines(held), s.since(r, held.Effective)
+		}
+		if ok || change != "" {
+			out = append(out, f)
+		}
+		for _, next := range profile.Announced {
+			if next.Type == eventType && next.Key == key && next.Position != held.Position {
+				out = append(out, fact{Label: label, Lines: lines(next), Since: s.since(r, next.Effective)})
+			}
+		}
 	}
-	if status, ok := profile.Latest("marital-status-changed", ""); ok {
-		lines := nonEmpty(r.say("marital." + text(status, "status")))
-		out = append(out, fact{Label: r.say("details.marital"), Lines: lines, Since: s.since(r, status.Effective)})
+	add(r.say("details.name"), "name-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "given_names") + " " + text(f, "family_name")) })
+	out = append(out, fact{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))})
+	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
+		add(r.say("addresses."+kind), addressChanged, kind, "/"+r.lang()+"/address/"+kind, func(f citizen.Fact) []string { return r.words.addressLines(f.Data) })
 	}
-	language, ok := profile.Latest("language-changed", "")
-	if !ok {
-		language = registered
-	}
-	lines := nonEmpty(r.say("language." + text(language, "language")))
-	return append(out, fact{Label: r.say("details.language"), Lines: lines, Since: s.since(r, language.Effective)})
+	add(r.say("details.contact"), "contact-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "email"), phone(text(f, "phone"))) })
+	add(r.say("details.marital"), "marital-status-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("marital." + text(f, "status"))) })
+	add(r.say("details.language"), "language-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("language." + text(f, "language"))) })
+	return out
 }
 
 // since says since when a fact holds, or from which day to come.

@@ -169,6 +169,10 @@ func (s *server) routes() *http.ServeMux {
 			handle("GET", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPage))
 			handle("POST", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPost))
 		}
+		handle("GET", "/my-data", journal.RoleCitizen, s.myDataPage)
+		handle("GET", "/my-data/file", journal.RoleCitizen, s.myDataFile)
+		handle("GET", "/erasure", journal.RoleCitizen, s.erasurePage)
+		handle("POST", "/erasure", journal.RoleCitizen, s.erasurePost)
 		handle("GET", "/receipts/{number}", journal.RoleCitizen, s.receiptPage)
 		handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
 		handle("GET", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePage)

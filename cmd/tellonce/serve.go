@@ -204,6 +204,8 @@ func (a *app) follow(group *errgroup.Group, work context.Context) {
 	}
 	snapshots := a.command.Snapshots()
 	group.Go(func() error { return a.keep(work, "snapshots", func() error { return snapshots.Run(work) }) })
+	group.Go(func() error { return a.keep(work, "retention", func() error { return a.command.Retention().Run(work) }) })
+	group.Go(func() error { return a.keep(work, "eviction", func() error { return a.journal.EvictErased(work) }) })
 }
 
 // keep runs a follower until the hub stops. A database that is away for a while must not end it.

@@ -70,6 +70,19 @@ func (r Role) Kind() (kind ActorKind, ok bool) {
 	return ActorHub, false
 }
 
+// String names the kind as tokens do; what no token can name is the hub itself.
+func (k ActorKind) String() string {
+	for _, role := range Roles() {
+		if kind, _ := role.Kind(); kind == k {
+			return string(role)
+		}
+	}
+	if k == ActorSource {
+		return "source"
+	}
+	return "hub"
+}
+
 // Actor is who is calling. Adapters fill it and put it into the context; the first line of a use case judges it. The zero Actor is
 // the hub itself, which may nothing that a role allows.
 type Actor struct {

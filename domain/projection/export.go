@@ -13,59 +13,68 @@ import (
 )
 
 // Export is everything that the hub holds on one person, for that person: every record about them with its content, what was handed over
-// to whom, who looked, and how long each kind of record is kept.
+// to whom, who looked, and how long each kind of record is kept. It is written as JSON as it stands.
 type Export struct {
-	MadeAt  time.Time
-	Citizen citizen.ID
-	Records []ExportRecord // in order of position: what was told, agreed, decided and proved
-	Given   []ExportGiven  // what left for ministries, oldest first
-	Looks   []ExportLook   // looks by people in office, oldest first; one that a law hides for a time comes after that time
-	Kept    []ExportKept   // the retention schedule
+	MadeAt  time.Time      `json:"made_at"`
+	Citizen string         `json:"citizen" format:"uuid" doc:"the hub's own id for you; no ministry knows it"`
+	Records []ExportRecord `json:"records" doc:"by position: what was told, agreed and decided"`
+	Given   []ExportGiven  `json:"given" doc:"what was handed over to ministries, oldest first"`
+	Looks   []ExportLook   `json:"looks" doc:"looks by people in office, oldest first; one that a law hides for a time comes after that time"`
+	Kept    []ExportKept   `json:"kept" doc:"how long each kind of record is kept, and why"`
 }
 
 // ExportRecord is one record of the log about the person.
 type ExportRecord struct {
-	Position   int64
-	Type       string
-	RecordedAt time.Time
-	ToldAt     time.Time // zero: not told by anybody
-	Effective  string    // ISO date; empty where it has none
-	Channel    journal.Channel
-	Actor      journal.ActorKind
-	Data       json.RawMessage // the event's content; nil where it was erased or is sealed for two officers
-	Receipt    string
-	// Decisions are, of a decided, one line for each agreement, explained in both languages.
-	Decisions []ExportDecision
+	Position   int64            `json:"position"`
+	Type       string           `json:"type" example:"address-changed"`
+	Label      consent.Text     `json:"label"`
+	RecordedAt time.Time        `json:"recorded_at"`
+	ToldAt     time.Time        `json:"told_at,omitzero"`
+	Effective  string           `json:"effective,omitempty" format:"date"`
+	Actor      string           `json:"actor" example:"citizen" doc:"in which role"`
+	Receipt    string           `json:"receipt"`
+	Data       json.RawMessage  `json:"data,omitempty" doc:"left out where it was erased"`
+	Decisions  []ExportDecision `json:"decisions,omitempty" doc:"of a decision: one line for each agreement"`
 }
 
 // ExportDecision is what one agreement was permitted, and why.
 type ExportDecision struct {
-	Agreement string
-	Version   int
-	Fields    []string
-	Reason    consent.Reason
-	Sentence  consent.Text
+	Agreement string       `json:"agreement"`
+	Version   int          `json:"version"`
+	Fields    []string     `json:"fields"`
+	Reason    string       `json:"reason,omitempty" doc:"left out: shared"`
+	Explain   consent.Text `json:"explain"`
 }
 
 // ExportGiven is one fact, or what replaced or ended one, that was given to a ministry.
 type ExportGiven struct {
-	journal.Given
-	Ministry string
-	Type     string // of the fact
-	Fields   []string
+	At        time.Time      `json:"at"`
+	Ministry  string         `json:"ministry"`
+	Stream    string         `json:"stream"`
+	Agreement string         `json:"agreement"`
+	Version   int            `json:"version"`
+	Kind      string         `json:"kind" example:"fact"`
+	Type      string         `json:"type,omitempty" example:"address-changed"`
+	Label     consent.Text   `json:"label"`
+	Fields    []string       `json:"fields"`
+	Status    journal.Status `json:"status" enum:"sent,received,applied,rejected,recalled"`
+	StatusAt  time.Time      `json:"status_at,omitzero"`
 }
 
 // ExportLook is a look by somebody in office.
 type ExportLook struct {
-	At time.Time
-	Access
+	At     time.Time `json:"at"`
+	Role   string    `json:"role" example:"officer"`
+	Kind   string    `json:"kind" example:"search"`
+	Reason string    `json:"reason"`
+	Case   string    `json:"case,omitempty"`
 }
 
 // ExportKept is one retention class: how long it is kept and why.
 type ExportKept struct {
-	Class    int16
-	Years    int
-	Sentence consent.Text
+	Class    int16        `json:"class"`
+	Years    int          `json:"years"`
+	Sentence consent.Text `json:"sentence"`
 }
 
 // Export collects everything that the hub holds on a citizen.
@@ -78,7 +87,7 @@ func (p *Projection) Export(ctx context.Context, id citizen.ID) (*Export, error)
 	if err != nil {
 		return nil, err
 	}
-	out := &Export{MadeAt: p.journal.Clock().UTC(), Citizen: id}
+	out := &Export{MadeAt: p.journal.Clock().UTC(), Citizen: id.String(), Given: []ExportGiven{}, Looks: []ExportLook{}}
 	for _, r := range citizen.Retentions() {
 		out.Kept = append(out.Kept, ExportKept{Class: r.Class, Years: r.Years, Sentence: consent.Text{EN: r.EN, FR: r.FR}})
 	}
@@ -106,15 +115,16 @@ func (p *Projection) Export(ctx context.Context, id citizen.ID) (*Export, error)
 		return nil, err
 	}
 	for _, look := range looks {
-		out.Looks = append(out.Looks, ExportLook{At: look.At, Access: *look.Access})
+		a := look.Access
+		out.Looks = append(out.Looks, ExportLook{At: look.At, Role: a.Actor.String(), Kind: a.Kind, Reason: a.Reason, Case: a.Case})
 	}
 	return out, nil
 }
 
 func (p *Projection) exportRecord(e *journal.Entry) (ExportRecord, error) {
 	record := ExportRecord{
-		Position: e.Position, Type: e.Type, RecordedAt: e.RecordedAt, ToldAt: e.Meta.ToldAt, Effective: e.Meta.Effective,
-		Channel: journal.Channel(e.Channel), Actor: journal.ActorKind(e.ActorKind), Receipt: journal.Receipt(e.ID),
+		Position: e.Position, Type: e.Type, Label: p.TypeLabel(e.Type), RecordedAt: e.RecordedAt, ToldAt: e.Meta.ToldAt,
+		Effective: e.Meta.Effective, Actor: journal.ActorKind(e.ActorKind).String(), Receipt: journal.Receipt(e.ID),
 	}
 	switch e.Event.(type) {
 	case nil, journal.LegalHoldSet, journal.LegalHoldLifted: // that there is an order is said, but not whose
@@ -143,8 +153,8 @@ func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided
 			}
 		}
 		out[i] = ExportDecision{
-			Agreement: d.Agreement, Version: d.Version, Fields: p.journal.FieldNames(eventType, d.Fields), Reason: d.Reason,
-			Sentence: consent.Text{EN: consent.Explain(agreement, eventType, d.Reason, en, "en"), FR: consent.Explain(agreement, eventType, d.Reason, fr, "fr")},
+			Agreement: d.Agreement, Version: d.Version, Fields: append([]string{}, p.journal.FieldNames(eventType, d.Fields)...), Reason: d.Reason.String(),
+			Explain: consent.Text{EN: consent.Explain(agreement, eventType, d.Reason, en, "en"), FR: consent.Explain(agreement, eventType, d.Reason, fr, "fr")},
 		}
 	}
 	return out
@@ -158,7 +168,11 @@ func (p *Projection) exportGiven(ctx context.Context, law *journal.Law, id citiz
 	out := make([]ExportGiven, len(given))
 	for i, g := range given {
 		eventType := types[g.Item.Position]
-		out[i] = ExportGiven{Given: g, Ministry: law.Streams[g.Stream].Ministry, Type: eventType, Fields: p.journal.FieldNames(eventType, g.Item.Fields)}
+		out[i] = ExportGiven{
+			At: g.At, Ministry: law.Streams[g.Stream].Ministry, Stream: g.Stream, Agreement: g.Item.Agreement, Version: g.Item.Version, Kind: g.Item.Kind,
+			Type: eventType, Label: p.TypeLabel(eventType), Fields: append([]string{}, p.journal.FieldNames(eventType, g.Item.Fields)...),
+			Status: g.Status, StatusAt: g.StatusAt,
+		}
 	}
 	return out, nil
 }
