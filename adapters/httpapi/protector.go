@@ -43,7 +43,7 @@ func (s *server) protectorRoutes() {
 	register(s, protect(route{
 		path: "/v1/protection/replacements/{request}", id: "replaceIdentity", summary: "Replace a person's identity, as another protector asked",
 		description: twoNotice + " Send what was asked for. The new identity is registered like anybody's; the old one is hidden for ever.",
-		body:        replacementBody{}, codes: append([]string{citizen.CodeNoRequest, citizen.CodeSamePerson}, changed...),
+		body:        replaceBody{}, codes: append([]string{citizen.CodeNoRequest, citizen.CodeSamePerson}, changed...),
 	}), s.replaceIdentity)
 	register(s, protect(route{
 		path: "/v1/protection/ties", id: "askTie", summary: "Ask to read which new identity a person has", description: twoNotice,
@@ -108,7 +108,7 @@ func (s *server) liftRestriction(ctx context.Context, in *Repeatable) (*position
 	return out, relocate(err, "/data", "", "/person", "/person/reference")
 }
 
-// replacementBody is the body of both halves of an identity replacement, for the document.
+// replacementBody is the body of the first half of an identity replacement, for the document.
 type replacementBody struct {
 	_          struct{}       `additionalProperties:"false"`
 	Person     personRef      `json:"person"`
@@ -124,21 +124,21 @@ type requestOutput struct {
 	}
 }
 
-func (s *server) readReplacement(ctx context.Context, key, place string) (c command.Command, id citizen.ID, r command.Replacement, err error) {
+// readReplacement reads what both halves must say alike.
+func (s *server) readReplacement(ctx context.Context, o *object, r *command.Replacement) {
 	change := command.Change{}
-	c, id, err = s.aboutPerson(ctx, key, place, func(o *object) {
-		s.readData(o, citizen.PersonRegistered, &change)
-		r.References = readReferences(ctx, o, "references")
-		r.Reason = o.text("reason", true, anyText, "")
-		r.Case = o.text("case", false, isReference, referenceDetail)
-	})
-	r.Data, r.Canonical = change.Data, change.Canonical
-	return c, id, r, err
+	s.readData(o, citizen.PersonRegistered, &change)
+	r.Data, r.Canonical, r.References = change.Data, change.Canonical, readReferences(ctx, o, "references")
 }
 
 // askReplacement is POST /v1/protection/replacements.
 func (s *server) askReplacement(ctx context.Context, in *Repeatable) (*requestOutput, error) {
-	c, id, r, err := s.readReplacement(ctx, in.Key, "POST /v1/protection/replacements")
+	var r command.Replacement
+	c, id, err := s.aboutPerson(ctx, in.Key, "POST /v1/protection/replacements", func(o *object) {
+		s.readReplacement(ctx, o, &r)
+		r.Reason = o.text("reason", true, anyText, "")
+		r.Case = o.text("case", false, isReference, referenceDetail)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -165,14 +165,35 @@ func (in *requestInput) number() int64 {
 	return n
 }
 
+// replaceBody is the body of the second half, for the document.
+type replaceBody struct {
+	_          struct{}       `additionalProperties:"false"`
+	Data       map[string]any `json:"data" doc:"as it was asked for"`
+	References []personRef    `json:"references,omitempty" doc:"as they were asked for"`
+}
+
 // replaceIdentity is POST /v1/protection/replacements/{request}.
 func (s *server) replaceIdentity(ctx context.Context, in *requestInput) (*positionOutput, error) {
-	c, id, r, err := s.readReplacement(ctx, in.Key, "POST /v1/protection/replacements/"+in.Request)
+	id, err := maybeCommandID(in.Key)
 	if err != nil {
 		return nil, err
 	}
-	out, err := positioned(s.Command.Replace(ctx, c, id, in.number(), r))
-	return out, relocate(err, "/data", "/data", "/person", "/person/reference")
+	o, err := s.parseBody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var r command.Replacement
+	s.readReplacement(ctx, o, &r)
+	o.done()
+	if err := o.err(); err != nil {
+		return nil, err
+	}
+	content, err := canonical("POST /v1/protection/replacements/"+in.Request, o.members)
+	if err != nil {
+		return nil, err
+	}
+	out, err := positioned(s.Command.Replace(ctx, s.command(ctx, id, journal.ChannelNone, content), in.number(), r))
+	return out, relocate(err, "/data", "/data")
 }
 
 // tieBody is the body of the first half of reading a tie, for the document.

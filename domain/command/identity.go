@@ -65,14 +65,14 @@ func judgeReplacement(state *journal.State, owners []citizen.ID, reason string) 
 // Replace is the second protector's half: they do what another one asked for, within RequestHolds. The new identity is registered like
 // anybody else, in an append of its own; then the old one ends, and only two protectors together can read what ties it to the new one
 // (audit.OpenTie). If the process dies in between, the same command finishes it.
-func (h *Handler) Replace(ctx context.Context, c Command, id citizen.ID, request int64, r Replacement) (Result, error) {
+func (h *Handler) Replace(ctx context.Context, c Command, request int64, r Replacement) (Result, error) {
 	if c.Actor.Kind != journal.ActorProtector {
 		return Result{}, ErrForbidden
 	}
 	if c.ID == "" {
 		c.ID = uuid.NewString()
 	}
-	first, err := h.requestOf(ctx, c, id, request, r)
+	id, first, err := h.requestOf(ctx, c, request, r)
 	if err != nil {
 		return Result{}, err
 	}
@@ -105,29 +105,31 @@ func (h *Handler) Replace(ctx context.Context, c Command, id citizen.ID, request
 	return result, h.journal.GiveReferences(ctx, id, successor, r.References...)
 }
 
-// requestOf is who asked for what this command does.
-func (h *Handler) requestOf(ctx context.Context, c Command, id citizen.ID, request int64, r Replacement) (actor string, err error) {
+// requestOf is for whom, and by whom, what this command does was asked. The request names the person: their references may be gone already
+// when the command is repeated.
+func (h *Handler) requestOf(ctx context.Context, c Command, request int64, r Replacement) (id citizen.ID, actor string, err error) {
 	head, err := h.journal.Head(ctx)
 	if err != nil {
-		return "", err
+		return id, "", err
 	}
 	unknown := citizen.Reject(citizen.CodeNoRequest)
 	if request < 0 || request > head.Position {
-		return "", unknown
+		return id, "", unknown
 	}
 	entries, err := h.journal.Read(ctx, request)
 	if err != nil {
-		return "", err
+		return id, "", err
 	}
 	asked, ok := entries[0].Event.(journal.ReplacementAsked)
+	id, _ = journal.SubjectOf(&entries[0].Recorded)
 	late := h.journal.Now(journal.Timing{}).Sub(entries[0].RecordedAt) > RequestHolds
-	if !ok || late || entries[0].Subject != uuid.UUID(id) || asked.Digest != h.replacementDigest(id, r) {
-		return "", unknown
+	if !ok || late || asked.Digest != h.replacementDigest(id, r) {
+		return id, "", unknown
 	}
 	if strings.EqualFold(strings.TrimSpace(entries[0].Meta.Actor), strings.TrimSpace(c.Actor.ID)) {
-		return "", citizen.Reject(citizen.CodeSamePerson)
+		return id, "", citizen.Reject(citizen.CodeSamePerson)
 	}
-	return entries[0].Meta.Actor, nil
+	return id, entries[0].Meta.Actor, nil
 }
 
 func (h *Handler) replacementDigest(id citizen.ID, r Replacement) string {

@@ -70,15 +70,14 @@ func TestAnIdentityIsReplacedByTwo(t *testing.T) {
 	b.load(t)
 	id, r := b.hunted(t)
 	request := b.asked(t, id, r)
-	b.refused(t, "same-person", "-", func() error { _, err := b.command.Replace(ctx, by(protector), id, request, r); return err })
+	b.refused(t, "same-person", "-", func() error { _, err := b.command.Replace(ctx, by(protector), request, r); return err })
 	other := r
 	other.References = nil
 	for _, wrong := range []int64{-1, 0, request - 1, request + 1000} {
-		b.refused(t, "no-such-request", "/request", func() error { _, err := b.command.Replace(ctx, by(second), id, wrong, r); return err })
+		b.refused(t, "no-such-request", "/request", func() error { _, err := b.command.Replace(ctx, by(second), wrong, r); return err })
 	}
-	b.refused(t, "no-such-request", "/request", func() error { _, err := b.command.Replace(ctx, by(second), id, request, other); return err })
+	b.refused(t, "no-such-request", "/request", func() error { _, err := b.command.Replace(ctx, by(second), request, other); return err })
 	someone := b.bornOn(t, "1970-01-01")
-	b.refused(t, "no-such-request", "/request", func() error { _, err := b.command.Replace(ctx, by(second), someone, request, r); return err })
 	b.refused(t, "unknown-person", "/data/references", func() error {
 		_, err := b.command.AskReplacement(ctx, by(protector), someone, r)
 		return err
@@ -89,7 +88,7 @@ func TestAnIdentityIsReplacedByTwo(t *testing.T) {
 	})
 
 	c := by(second)
-	first, err := b.command.Replace(ctx, c, id, request, r)
+	first, err := b.command.Replace(ctx, c, request, r)
 	require.NoError(t, err)
 	successor := b.successor(t, r)
 	require.NotEqual(t, id, successor)
@@ -113,13 +112,13 @@ func TestAnIdentityIsReplacedByTwo(t *testing.T) {
 	// Repeated, also where we stopped before the references were moved: the same.
 	require.NoError(t, b.journal.GiveReferences(ctx, successor, id, r.References...))
 	head := b.head(t)
-	again, err := b.command.Replace(ctx, c, id, request, r)
+	again, err := b.command.Replace(ctx, c, request, r)
 	require.NoError(t, err)
 	require.True(t, again.Repeated)
 	require.Equal(t, first.Position, again.Position)
 	require.Equal(t, head, b.head(t))
 	require.Equal(t, successor, b.successor(t, r))
-	b.refused(t, "unknown-person", "/person", func() error { _, err := b.command.Replace(ctx, by(second), id, request, r); return err })
+	b.refused(t, "unknown-person", "/person", func() error { _, err := b.command.Replace(ctx, by(second), request, r); return err })
 }
 
 // stopping is a store that dies before it ends an old identity.
@@ -157,13 +156,13 @@ func TestAReplacementThatStoppedGoesOn(t *testing.T) {
 	b.load(t)
 	id, r := b.hunted(t)
 	request, c := b.asked(t, id, r), by(second)
-	_, err = b.command.Replace(ctx, c, id, request, r)
+	_, err = b.command.Replace(ctx, c, request, r)
 	require.ErrorIs(t, err, errDead)
 	require.Nil(t, b.state(t, id).Gone)
 	registered := b.count(t, citizen.PersonRegistered)
 	require.Equal(t, 2, registered)
 	mortal.dead = false
-	_, err = b.command.Replace(ctx, c, id, request, r)
+	_, err = b.command.Replace(ctx, c, request, r)
 	require.NoError(t, err)
 	require.NotNil(t, b.state(t, id).Gone)
 	require.Equal(t, registered, b.count(t, citizen.PersonRegistered), "one new identity, however often it is tried")
@@ -193,12 +192,12 @@ func TestARequestHoldsForADay(t *testing.T) {
 	request := b.asked(t, id, r)
 	now = now.Add(command.RequestHolds + time.Second)
 	b.refused(t, "no-such-request", "/request", func() error {
-		_, err := b.command.Replace(context.Background(), by(second), id, request, r)
+		_, err := b.command.Replace(context.Background(), by(second), request, r)
 		return err
 	})
 	request = b.asked(t, id, r)
 	now = now.Add(command.RequestHolds - time.Second)
-	_, err := b.command.Replace(context.Background(), by(second), id, request, r)
+	_, err := b.command.Replace(context.Background(), by(second), request, r)
 	require.NoError(t, err)
 }
 
@@ -210,7 +209,7 @@ func TestNothingTiesTheTwo(t *testing.T) {
 	b.load(t)
 	id, r := b.hunted(t)
 	request := b.asked(t, id, r)
-	_, err := b.command.Replace(ctx, by(second), id, request, r)
+	_, err := b.command.Replace(ctx, by(second), request, r)
 	require.NoError(t, err)
 	successor := b.successor(t, r)
 	_, err = b.command.Tell(ctx, by(source), successor, address(t, b.journal, "9 Ninth St"))

@@ -62,7 +62,7 @@ func TestOnlyProtectorsProtect(t *testing.T) {
 		require.ErrorIs(t, err, command.ErrForbidden)
 		_, err = b.command.AskReplacement(ctx, by(actor), id, command.Replacement{Reason: "because"})
 		require.ErrorIs(t, err, command.ErrForbidden)
-		_, err = b.command.Replace(ctx, by(actor), id, 1, command.Replacement{Reason: "because"})
+		_, err = b.command.Replace(ctx, by(actor), 1, command.Replacement{Reason: "because"})
 		require.ErrorIs(t, err, command.ErrForbidden)
 		require.Equal(t, before, b.head(t))
 	}
