@@ -4,6 +4,7 @@ import (
 	"crypto/cipher"
 	"hash"
 	"sync"
+	"sync/atomic"
 )
 
 // key is a citizen's key of one class, ready to use. Apart from its place in the cache it never changes, so those who hold one go on
@@ -35,8 +36,8 @@ type cache struct {
 type shard struct {
 	mu      sync.Mutex
 	keys    map[KeyID]*key
-	list    key    // sentinel: list.newer is the oldest, list.older the newest
-	evicted uint64 // calls of evict
+	list    key           // sentinel: list.newer is the oldest, list.older the newest
+	evicted atomic.Uint64 // calls of evict
 	_       [64]byte
 }
 
@@ -76,19 +77,14 @@ func (c *cache) get(id KeyID) *key {
 }
 
 // evictions is a number to hand to put: who reads a key from the store asks for it before.
-func (c *cache) evictions(id KeyID) uint64 {
-	s := c.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.evicted
-}
+func (c *cache) evictions(id KeyID) uint64 { return c.shard(id).evicted.Load() }
 
 // evict drops the keys of ids, and those that are being fetched just now.
 func (c *cache) evict(ids []KeyID) {
 	for _, id := range ids {
 		s := c.shard(id)
 		s.mu.Lock()
-		s.evicted++
+		s.evicted.Add(1)
 		if old := s.keys[id]; old != nil {
 			old.unlink()
 			delete(s.keys, id)
@@ -103,7 +99,7 @@ func (c *cache) put(k *key, evictions uint64) {
 	s := c.shard(k.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.evicted != evictions {
+	if s.evicted.Load() != evictions {
 		return
 	}
 	if old := s.keys[k.id]; old != nil {

@@ -142,7 +142,8 @@ func (k *Keyring) loadSome(ctx context.Context, ids []KeyID, wanted map[KeyID]bo
 		case s.Ref != 0 && s.KeyID != ids[i]:
 			return errAnotherKey
 		case s.Ref != 0:
-			if out[ids[i]] = k.ready(s); out[ids[i]].err != nil {
+			l := k.ready(s)
+			if out[ids[i]] = l; l.err != nil {
 				closed = append(closed, s)
 			}
 		case wanted[ids[i]]:

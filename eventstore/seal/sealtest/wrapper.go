@@ -8,16 +8,15 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tellonce/hub/eventstore/seal"
 )
 
 // Wrapper wraps keys under random keys in memory, one for each epoch.
 type Wrapper struct {
-	file *file
-
-	mu     sync.Mutex
-	epochs map[int32]cipher.AEAD // what this process has read of the file
+	file   *file
+	epochs atomic.Pointer[map[int32]cipher.AEAD] // what this process has read of the file
 }
 
 // file is what all processes read.
@@ -78,11 +77,7 @@ func (w *Wrapper) Retire(epochs ...int32) {
 }
 
 // Epoch is the newest epoch this process knows.
-func (w *Wrapper) Epoch() int32 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Max(slices.Collect(maps.Keys(w.epochs)))
-}
+func (w *Wrapper) Epoch() int32 { return slices.Max(slices.Collect(maps.Keys(*w.epochs.Load()))) }
 
 // Wrap seals key under the newest epoch.
 func (w *Wrapper) Wrap(aad, key []byte) (int32, []byte, error) {
@@ -102,19 +97,13 @@ func (w *Wrapper) Unwrap(epoch int32, aad, wrapped []byte) ([]byte, error) {
 	return aead.Open(nil, nil, wrapped, aad)
 }
 
-func (w *Wrapper) aead(epoch int32) cipher.AEAD {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.epochs[epoch]
-}
+func (w *Wrapper) aead(epoch int32) cipher.AEAD { return (*w.epochs.Load())[epoch] }
 
 // Refresh reads the file.
 func (w *Wrapper) Refresh() error {
 	w.file.mu.Lock()
 	epochs := maps.Clone(w.file.epochs)
 	w.file.mu.Unlock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.epochs = epochs
+	w.epochs.Store(&epochs)
 	return nil
 }
