@@ -82,12 +82,12 @@ func TestBadReportsAreRefusedAlike(t *testing.T) {
 		change  []any
 		pointer string
 	}{
-		"no name":          {[]any{"given_names", nil}, ""},
-		"an empty name":    {[]any{"family_name", " "}, "/family_name"},
-		"no birth date":    {[]any{"birth_date", "17.5.1980"}, "/birth_date"},
-		"a future death":   {[]any{"death_date", "9999-12-31"}, "/death_date"},
-		"by nobody":        {[]any{"reported_by", nil}, ""},
-		"by a stranger":    {[]any{"reported_by", "stranger"}, "/reported_by"},
+		"no name":           {[]any{"given_names", nil}, ""},
+		"an empty name":     {[]any{"family_name", " "}, "/family_name"},
+		"no birth date":     {[]any{"birth_date", "17.5.1980"}, "/birth_date"},
+		"a future death":    {[]any{"death_date", "9999-12-31"}, "/death_date"},
+		"by nobody":         {[]any{"reported_by", nil}, ""},
+		"by a stranger":     {[]any{"reported_by", "stranger"}, "/reported_by"},
 		"something unknown": {[]any{canary, 1}, ""},
 	} {
 		var answers []object
