@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
@@ -180,6 +181,28 @@ func TestErasedIsToldFromDestroyed(t *testing.T) {
 			require.Equal(t, audit.VerifyReport{Records: n, Opened: n - test.erased - test.tombstone, Erased: test.erased, Destroyed: test.tombstone}, report)
 		})
 	}
+}
+
+// TestAnErasureVerifies: what the hub itself erases is erased for every proof, and a dry run counts it apart.
+func TestAnErasureVerifies(t *testing.T) {
+	t.Parallel()
+	p := setupProof(t)
+	for _, reference := range []string{"r-1", "r-2"} {
+		p.someone(t, reference, "1980-05-17")
+		b := p.about(t, reference)
+		b.move()
+		b.rename()
+	}
+	decided, b := p.count(t, journal.TypeDecided), p.about(t, "r-1")
+	c := b.as()
+	c.Actor = journal.Actor{Kind: journal.ActorClerk, ID: "clerk"}
+	_, err := b.command.Erase(p.ctx, c, b.citizen)
+	require.NoError(t, err)
+	n := p.records(t)
+	require.Equal(t, audit.VerifyReport{Records: n, Opened: n - 3, Erased: 3}, p.verified(t))
+	require.Equal(t, audit.Report{Same: decided - 3, Erased: 3}, p.rederived(t))
+	report := p.dryRun(t, p.candidate(t, "elections-register", func(*consent.Agreement) {}))
+	require.Equal(t, []int64{2, 2}, []int64{report.Facts, report.Erased}, "an address and a name of each")
 }
 
 // TestAForgedErasureIsNone: an event that was edited into one that names the class is no excuse for a destroyed key.
