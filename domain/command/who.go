@@ -84,13 +84,13 @@ func (c Command) asked(ask judge) judgeMany {
 	}
 }
 
-// proxyStands says whether somebody acts for a citizen at all, whatever they ask. Who never did, or whom the citizen's protection suspends,
-// is a stranger; one whose time is over has no capacity any more. Nobody acts for somebody else who is not served themself.
+// proxyStands says whether somebody acts for a citizen at all, whatever they ask. Who never did is a stranger, and so is one whom the
+// citizen's protection suspends, for to them the citizen was never registered; one whose time is over has no capacity any more. Nobody acts
+// for somebody else who is not served themself.
 func proxyStands(state, proxy *journal.State, day journal.Day) *citizen.Rejection {
 	held := heldProxy(state, proxy.ID)
 	switch {
-	case held == nil, state.Gone != nil, !proxy.Profile.Registered, proxy.Profile.Deceased, proxy.Gone != nil,
-		state.Standing.IsProtected(day.Date) && !held.Kept:
+	case held == nil, state.Gone != nil, !proxy.Profile.Registered, proxy.Profile.Deceased, proxy.Gone != nil:
 		return stranger
 	case held.Until != 0 && day.Date > held.Until:
 		return citizen.Reject(citizen.CodeNoCapacity)
