@@ -23,6 +23,7 @@ const (
 	maxFaults  = 100     // how many faults of a list are told
 )
 
+// linkRoutes link people to ministries, by a ministry's list and at a counter.
 func (s *server) linkRoutes() {
 	rt := route{
 		method: http.MethodPost, path: "/v1/streams/{stream}/links", id: "links", tag: "streams", roles: []journal.Role{journal.RoleMinistry},
@@ -46,6 +47,7 @@ func (s *server) linkRoutes() {
 		jsonType:   {Schema: s.schema(reflect.TypeFor[[]clientLine]()), Example: clientsExample},
 		ndjsonType: {Schema: text, Example: clientsNDJSON},
 	}}
+	s.counterRoutes()
 }
 
 // clientLine is one item of the body, for the document; readClients reads it.

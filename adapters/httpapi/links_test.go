@@ -132,3 +132,42 @@ func TestALinkListIsReadStrictly(t *testing.T) {
 	require.Equal(t, 422, none.status)
 	require.Equal(t, "no-links", none.code())
 }
+
+func TestAClerkLinksWhoIsAtTheCounter(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.resident("cyd")
+	person := object{"reference": "cyd", "source": "registry"}
+	body := object{"person": person, "ministry": "moh", "client_reference": "c-7"}
+	key := uuid.NewString()
+	got := b.call("POST", "/v1/links", "clerk", body, "Idempotency-Key", key)
+	require.Equal(t, http.StatusOK, got.status, got.text)
+	require.Equal(t, got.text, b.call("POST", "/v1/links", "clerk", body, "Idempotency-Key", key).text)
+	linked := b.events(journal.TypeMinistryLinked)
+	last := linked[len(linked)-1]
+	require.Equal(t, journal.MinistryLinked{Ministry: "moh", ClientReference: "c-7", Means: "counter"}, last.Event)
+	require.Equal(t, int16(journal.ChannelCounter), last.Channel)
+	require.Equal(t, int16(journal.ActorClerk), last.ActorKind)
+	for name, c := range map[string]struct {
+		path     string
+		body     object
+		code     string
+		pointers []string
+	}{
+		"an unknown ministry": {"/v1/links", object{"person": person, "ministry": "nobody", "client_reference": "c"}, "unknown-ministry", []string{"/ministry"}},
+		"an unknown person":   {"/v1/links", object{"person": object{"reference": "x"}, "ministry": "moh", "client_reference": "c"}, "unknown-person", []string{"/person/reference"}},
+		"no reference":        {"/v1/links", object{"person": person, "ministry": "moh"}, "schema", []string{""}},
+		"no link":             {"/v1/links/end", object{"person": person, "ministry": "mto"}, "not-linked", []string{"/ministry"}},
+	} {
+		got := b.call("POST", c.path, "clerk", c.body)
+		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)
+		require.Equal(t, c.code, got.code(), name)
+		require.Equal(t, c.pointers, got.pointers(), name)
+	}
+	require.Equal(t, http.StatusOK, b.call("POST", "/v1/links/end", "clerk", object{"person": person, "ministry": "moh"}).status)
+	require.Empty(t, b.call("GET", "/v1/me", "cyd", nil).body["links"])
+	for _, token := range []string{"ann", "moh", "officer", "operator", "auditor"} {
+		require.Equal(t, http.StatusForbidden, b.call("POST", "/v1/links", token, body).status, token)
+		require.Equal(t, http.StatusForbidden, b.call("POST", "/v1/links/end", token, body).status, token)
+	}
+}
