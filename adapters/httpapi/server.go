@@ -86,6 +86,7 @@ func New(c Config) (http.Handler, error) {
 	s.officerRoutes()
 	s.protectorRoutes()
 	s.agreementRoutes()
+	s.erasureRoutes()
 	if err := s.publicRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
