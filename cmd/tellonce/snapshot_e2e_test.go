@@ -124,6 +124,51 @@ func TestSnapshotsSurviveKills(t *testing.T) {
 	})
 }
 
+// TestAHubTakesSnapshotsAsItRuns: an import beside a running hub comes to the same facts in every stream as one without, and a resident's
+// consent gives its stream what they had told before.
+func TestAHubTakesSnapshotsAsItRuns(t *testing.T) {
+	t.Parallel()
+	places(t, func(t *testing.T, p *place) {
+		p.sandbox()
+		hub := p.serve()
+		p.run("import", "--clock", "told", absolute(t, samples+"small/changes.ndjson"))
+		streams := map[string][]map[string]any{}
+		for _, w := range fileObjects(t, samples+"small/streams.ndjson") {
+			streams[w["stream"].(string)] = append(streams[w["stream"].(string)], w)
+		}
+		kinds := map[any]int{}
+		for stream, want := range streams {
+			all := objects(t, p.run("stream", "read", stream))
+			for _, e := range all {
+				kinds[e["kind"]]++
+			}
+			got := facts(t, all)
+			require.Len(t, got, len(want), stream)
+			for i := range want {
+				require.Equal(t, want[i]["data"], got[i]["data"])
+				require.Equal(t, want[i]["effective"], got[i]["effective"])
+			}
+		}
+		require.Positive(t, kinds["snapshot"])
+		require.JSONEq(t, `{"taken":0}`, p.run("snapshot", "run"), "the hub has left none")
+
+		resident := p.token("citizen", "--person", "person-000000")
+		code, text := hub.call(t, resident, "POST", "/v1/changes", move, "Idempotency-Key", uuid.NewString())
+		require.Equal(t, 202, code, text)
+		code, text = hub.call(t, resident, "DELETE", "/v1/me/consents/library-membership", "")
+		require.Contains(t, []int{200, 422}, code, text)
+		before := len(objects(t, p.run("stream", "read", "library.membership")))
+		code, text = hub.call(t, resident, "PUT", "/v1/me/consents/library-membership", "{}")
+		require.Equal(t, 200, code, text)
+		ministry := p.token("ministry", "--ministry", "library")
+		code, text = hub.call(t, ministry, "GET", fmt.Sprintf("/v1/streams/library.membership/events?after=1.0.%d&wait=20s", before), "")
+		require.Equal(t, 200, code, text)
+		require.Contains(t, text, `"kind":"snapshot"`)
+		require.Contains(t, text, "Canary Zzyzx")
+		require.Equal(t, 0, hub.stop(t), hub.stderr.String())
+	})
+}
+
 // regrant makes a snapshot due of everybody again.
 func (h *hub) regrant(t *testing.T) {
 	t.Helper()
