@@ -23,6 +23,7 @@ type toldLine struct {
 	What    string
 	At      time.Time
 	Receipt string
+	Note    string // what put it right later; empty for nothing
 }
 
 // seenLine is one line of "who saw my data".
@@ -63,7 +64,11 @@ func (s *server) details(r *request) error {
 		return err
 	}
 	for _, c := range changes[:min(len(changes), latest)] {
-		v.Told = append(v.Told, toldLine{What: s.typeLabel(r.words, c.Change.Type), At: c.RecordedAt, Receipt: c.Receipt})
+		line := toldLine{What: s.toldLabel(r.words, &c), At: c.RecordedAt, Receipt: c.Receipt}
+		if n := len(c.Since); n > 0 {
+			line.Note = s.mention(r, &c.Since[n-1])
+		}
+		v.Told = append(v.Told, line)
 	}
 	for i := range seen[:min(len(seen), latest)] {
 		v.Seen = append(v.Seen, s.seen(r, &seen[i]))
@@ -141,8 +146,12 @@ func (s *server) seen(r *request, seen *projection.Seen) seenLine {
 		return line
 	}
 	line.Who, line.Why = s.organisation(r.words, &seen.Law), r.words.in(seen.Law.Purpose)
-	fields := r.words.list(inSentence(s.labels(r, seen.Type, seen.Fields)))
-	line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", fields)
+	if key, ok := seenKeys[seen.Given.Item.Kind]; ok {
+		line.What = r.say(key)
+	} else {
+		fields := r.words.list(inSentence(s.labels(r, seen.Type, seen.Fields)))
+		line.What = r.say("seen.got", "What", s.typeLabel(r.words, seen.Type), "Fields", fields)
+	}
 	switch seen.Law.Basis.Kind {
 	case consent.BasisStatute:
 		line.Basis, line.Law = r.say("seen.statute"), seen.Law.Basis.Reference
@@ -150,6 +159,11 @@ func (s *server) seen(r *request, seen *projection.Seen) seenLine {
 		line.Basis = r.say("seen.consent")
 	}
 	return line
+}
+
+// seenKeys are what a ministry was told without values, by the kind of item.
+var seenKeys = map[string]string{
+	"retracted": "seen.retracted", "ended": "seen.ended", "left-scope": "seen.left-scope", "erased": "seen.erased", "rekeyed": "seen.rekeyed",
 }
 
 // lookerKey names who may look, by the kind of their role.
@@ -177,41 +191,6 @@ type answer struct {
 	At     time.Time
 	Note   string
 	Quote  string // the ministry's own words
-}
-
-type receiptView struct {
-	Number    string
-	What      string
-	At        time.Time
-	Effective string
-	Told      []answer
-	NotTold   []answer
-	Mine      bool // a change of an address: with the words of these pages
-}
-
-// receiptPage shows what each ministry answered, as of now.
-func (s *server) receiptPage(r *request) error {
-	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
-	if err != nil {
-		return err
-	}
-	v := receiptView{
-		Number: told.Receipt, What: s.typeLabel(r.words, told.Change.Type), At: told.RecordedAt, Effective: told.Change.Effective,
-		Mine: told.Change.Type == addressChanged,
-	}
-	for i := range told.Outcomes {
-		o := &told.Outcomes[i]
-		if a := s.outcome(r, told.Change, o); o.Reason == consent.None {
-			v.Told = append(v.Told, a)
-		} else {
-			v.NotTold = append(v.NotTold, a)
-		}
-	}
-	title := r.say("receipt.title.any", "What", v.What)
-	if v.Mine {
-		title = r.say("receipt.title.address")
-	}
-	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
 }
 
 func (s *server) outcome(r *request, change citizen.Change, o *projection.Outcome) answer {

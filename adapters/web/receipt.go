@@ -1,0 +1,96 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
+)
+
+type receiptView struct {
+	Number    string
+	What      string
+	At        time.Time
+	Effective string        // empty for what only takes back
+	About     *receiptLink  // what it puts right
+	Since     []receiptLink // what put it right later
+	Told      []answer
+	NotTold   []answer
+	Taken     []answer // who had been given a wrong value, and was told that it is wrong
+	Mine      bool     // a change of an address: with the words of these pages
+}
+
+// receiptLink is another change as a receipt names it.
+type receiptLink struct{ Text, Receipt string }
+
+// receiptPage shows what each ministry answered, as of now.
+func (s *server) receiptPage(r *request) error {
+	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	if err != nil {
+		return err
+	}
+	v := receiptView{Number: told.Receipt, What: s.toldLabel(r.words, &told), At: told.RecordedAt, Mine: told.Type == addressChanged}
+	if v.Taken, err = s.taken(r, &told); err != nil {
+		return err
+	}
+	if told.Type != journal.TypeChangeCancelled && told.Type != journal.TypeDeathCorrected {
+		v.Effective = told.Change.Effective
+	}
+	if told.About != nil {
+		v.About = &receiptLink{Text: r.say("receipt.about", "When", r.words.moment(told.About.RecordedAt)), Receipt: told.About.Receipt}
+	}
+	for i := range told.Since {
+		v.Since = append(v.Since, receiptLink{Text: s.mention(r, &told.Since[i]), Receipt: told.Since[i].Receipt})
+	}
+	for i := range told.Outcomes {
+		o := &told.Outcomes[i]
+		if a := s.outcome(r, told.Change, o); o.Reason == consent.None {
+			v.Told = append(v.Told, a)
+		} else {
+			v.NotTold = append(v.NotTold, a)
+		}
+	}
+	title := r.say("receipt.title.any", "What", v.What)
+	if v.Mine {
+		title = r.say("receipt.title.address")
+	}
+	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
+}
+
+// taken lists who was told that a value they had been given is wrong, and not what is right.
+func (s *server) taken(r *request, told *projection.Told) ([]answer, error) {
+	law, err := s.Journal.CurrentLaw(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	var out []answer
+	for i := range told.Retracted {
+		g := &told.Retracted[i]
+		agreement, ok := law.Agreement(g.Item.Agreement, g.Item.Version)
+		if !ok {
+			agreement = &consent.Agreement{ID: g.Item.Agreement}
+		}
+		a := answer{Name: s.organisation(r.words, agreement), Tag: r.say(statusKeys[g.Status]), Tone: statusTones[g.Status], At: g.At}
+		if !g.StatusAt.IsZero() {
+			a.At = g.StatusAt
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// toldLabel is what a resident told: the label of the fact; of a correction and the like, its own before it.
+func (s *server) toldLabel(w *words, told *projection.Told) string {
+	label := s.typeLabel(w, told.Change.Type)
+	if told.Type == told.Change.Type {
+		return label
+	}
+	return w.say("told.about", "What", s.typeLabel(w, told.Type), "Fact", label)
+}
+
+// mention says what was told about a change later, and when.
+func (s *server) mention(r *request, m *projection.Mention) string {
+	return r.say("told.later", "What", s.typeLabel(r.words, m.Type), "When", r.words.moment(m.RecordedAt))
+}
