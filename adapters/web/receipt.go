@@ -87,7 +87,7 @@ func (s *server) toldLabel(w *words, told *projection.Told) string {
 	if told.Type == told.Change.Type {
 		return label
 	}
-	return w.say("told.about", "What", s.typeLabel(w, told.Type), "Fact", label)
+	return s.typeLabel(w, told.Type) + " (" + label + ")"
 }
 
 // mention says what was told about a change later, and when.
