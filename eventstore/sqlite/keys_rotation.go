@@ -236,27 +236,3 @@ func (c *keysConn) truncate(ctx context.Context) (cut bool, err error) {
 	}
 	return cut, errors.Join(err, c.conn.BusyTimeout(keysBusy))
 }
-
-// rows runs sql and hands each of its rows to scan.
-func (c *keysConn) rows(scan func(*sqlite3.Stmt), sql string, args ...any) error {
-	stmt, err := c.prepared(sql, args...)
-	if err != nil {
-		return err
-	}
-	for stmt.Step() {
-		scan(stmt)
-	}
-	err = stmt.Err()
-	if resetErr := stmt.Reset(); err == nil {
-		err = resetErr
-	}
-	return err
-}
-
-// changed runs sql and returns how many rows it changed.
-func (c *keysConn) changed(sql string, args ...any) (int, error) {
-	if err := c.exec(sql, args...); err != nil {
-		return 0, err
-	}
-	return int(c.conn.Changes()), nil
-}
