@@ -55,9 +55,16 @@ func TestConsentsAreGivenAndWithdrawn(t *testing.T) {
 	reused := b.call("DELETE", "/v1/me/consents/outdoors-card", "ann", nil, "Idempotency-Key", key)
 	require.Equal(t, http.StatusConflict, reused.status)
 
+	b.told("ann", move("1 Outdoors St"))
+	require.Equal(t, http.StatusOK, b.call("GET", "/v1/streams/mnr.outdoors-card/events", "mnr", nil).status)
 	key = uuid.NewString()
 	gone := b.call("DELETE", "/v1/me/consents/outdoors-card", "ann", nil, "Idempotency-Key", key)
 	require.Equal(t, http.StatusOK, gone.status)
+	require.NotEmpty(t, gone.body["in_flight_until"])
+	handed := gone.body["handed_over"].([]any)
+	require.Len(t, handed, 1, "to whom something had been handed over")
+	require.Equal(t, "mnr", handed[0].(object)["ministry"])
+	require.Equal(t, 1.0, handed[0].(object)["events"])
 	require.Equal(t, gone.text, b.call("DELETE", "/v1/me/consents/outdoors-card", "ann", nil, "Idempotency-Key", key).text)
 	require.Equal(t, false, state()["granted"])
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
+	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -20,8 +22,9 @@ func (s *server) consentRoutes() {
 	})), s.grant)
 	register(s, mayBehalf(me(route{
 		method: http.MethodDelete, path: "/v1/me/consents/{agreement}", id: "withdraw", summary: "Withdraw a consent",
-		description: "From the answer on nothing is sent under it, but what was on its way, for at most 10 seconds.",
-		codes:       append([]string{citizen.CodeNoSuchGrant}, changed...),
+		description: "From the answer on nothing is sent under it, but what was on its way, for at most 10 seconds. The answer says what had been " +
+			"handed over before.",
+		codes: append([]string{citizen.CodeNoSuchGrant}, changed...),
 	})), s.withdraw)
 	register(s, mayBehalf(me(route{
 		method: http.MethodPut, path: "/v1/me/links/{ministry}", id: "link", summary: "Say that you are a ministry's client",
@@ -88,14 +91,48 @@ func (s *server) grant(ctx context.Context, in *agreementInput) (*positionOutput
 }
 
 // withdraw is DELETE /v1/me/consents/{agreement}.
-func (s *server) withdraw(ctx context.Context, in *agreementInput) (*positionOutput, error) {
+func (s *server) withdraw(ctx context.Context, in *agreementInput) (*withdrawnOutput, error) {
 	id, err := maybeCommandID(in.Key)
 	if err != nil {
 		return nil, err
 	}
 	c := s.command(ctx, id, journal.ChannelWeb, []byte("DELETE /v1/me/consents/"+in.Agreement))
-	out, err := positioned(s.Command.Withdraw(ctx, c, subject(ctx), in.Agreement))
-	return out, relocate(err)
+	result, err := s.Command.Withdraw(ctx, c, subject(ctx), in.Agreement)
+	if err != nil {
+		return nil, relocate(err)
+	}
+	recs, err := s.Journal.Store().Read(ctx, result.Position)
+	if err != nil {
+		return nil, err
+	}
+	handed, err := s.Delivery.HandedOver(ctx, subject(ctx), in.Agreement, result.Position)
+	if err != nil {
+		return nil, err
+	}
+	out := &withdrawnOutput{}
+	out.Body.Position, out.Body.InFlightUntil = result.Position, recs[0].RecordedAt.Add(delivery.D)
+	out.Body.HandedOver = make([]handedOver, len(handed))
+	for i, h := range handed {
+		out.Body.HandedOver[i] = handedOver{Ministry: h.Ministry, Stream: h.Stream, Events: h.Events, First: h.First, Last: h.Last}
+	}
+	return out, nil
+}
+
+// withdrawnOutput is what a withdrawal can still say of what is outside.
+type withdrawnOutput struct {
+	Body struct {
+		Position      int64        `json:"position" example:"4711" doc:"where it stands in the log"`
+		InFlightUntil time.Time    `json:"in_flight_until" doc:"what had been let out before may arrive until then; nothing after it"`
+		HandedOver    []handedOver `json:"handed_over" doc:"what had been handed over under this consent, by stream"`
+	}
+}
+
+type handedOver struct {
+	Ministry string    `json:"ministry" example:"mnr"`
+	Stream   string    `json:"stream" example:"mnr.outdoors-card"`
+	Events   int       `json:"events" example:"2" doc:"how many events held something of yours"`
+	First    time.Time `json:"first" doc:"when the first of them was given"`
+	Last     time.Time `json:"last" doc:"when the last of them was given"`
 }
 
 type ministryInput struct {

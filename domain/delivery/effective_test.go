@@ -212,4 +212,3 @@ func TestManyThatWaitCostNothing(t *testing.T) {
 	}
 	require.LessOrEqual(t, counted.largest.Load(), int64(1000), "rows in memory at once")
 }
-
