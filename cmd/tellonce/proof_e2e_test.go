@@ -332,3 +332,15 @@ func TestAnEditedLogIsFound(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherLogsKeysVerifyNothing: exit 3 says that genesis and keys don't belong together, whichever of the two was exchanged.
+func TestAnotherLogsKeysVerifyNothing(t *testing.T) {
+	t.Parallel()
+	p, other := &place{t: t, dir: t.TempDir()}, &place{t: t, dir: t.TempDir()}
+	p.sandbox()
+	other.sandbox()
+	out, errs, code := p.try(nil, "audit", "verify", "--keys", filepath.Join(other.dir, "tellonce-data-keys"))
+	require.Equal(t, 3, code, errs)
+	require.Contains(t, errs, "another log")
+	require.Empty(t, out)
+}
