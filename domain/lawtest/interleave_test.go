@@ -303,7 +303,14 @@ type immortal struct{ seal.KeyStore }
 func (k immortal) DestroyKeys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, error) {
 	keys, err := k.Keys(ctx, ids...)
 	for i := range keys {
-		keys[i].Destroyed, keys[i].Wrapped, keys[i].KeyID = true, nil, ids[i]
+		if keys[i].Ref == 0 { // there is nothing to keep
+			dead, err := k.KeyStore.DestroyKeys(ctx, ids[i])
+			if err != nil {
+				return nil, err
+			}
+			keys[i] = dead[0]
+		}
+		keys[i].Destroyed, keys[i].Wrapped, keys[i].Epoch = true, nil, 0
 	}
 	return keys, err
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
 )
 
@@ -158,7 +159,11 @@ type blind struct{ eventstore.Store }
 func (s blind) ReadAggregates(ctx context.Context, aggregates ...eventstore.Aggregate) ([][]eventstore.Recorded, error) {
 	all, err := s.Store.ReadAggregates(ctx, aggregates...)
 	for i := range all {
-		all[i] = slices.DeleteFunc(all[i], func(r eventstore.Recorded) bool { return r.Type == "restriction-set" })
+		for k := range all[i] {
+			if all[i][k].Type == journal.TypeRestrictionSet { // its place is taken by the first decided, so that versions still count
+				all[i][k] = all[i][1]
+			}
+		}
 	}
 	return all, err
 }
