@@ -54,14 +54,14 @@ func rightOf(t *projection.Told) (about *mentionLine, since []mentionLine, retra
 	for i := range t.Since {
 		since[i] = *mentionOf(&t.Since[i])
 	}
-	retracted = make([]retractionLine, len(t.Retracted))
-	for i := range t.Retracted {
-		retracted[i] = retractionOf(&t.Retracted[i])
-	}
-	return mentionOf(t.About), since, retracted
+	return mentionOf(t.About), since, retractionsOf(t.Retracted)
 }
 
-func retractionOf(g *journal.Given) retractionLine {
-	status, at := statusOf(g)
-	return retractionLine{Agreement: g.Item.Agreement, Stream: g.Stream, At: g.At, Status: status, StatusAt: at}
+func retractionsOf(given []journal.Given) []retractionLine {
+	out := make([]retractionLine, len(given))
+	for i := range given {
+		status, at := statusOf(&given[i])
+		out[i] = retractionLine{Agreement: given[i].Item.Agreement, Stream: given[i].Stream, At: given[i].At, Status: status, StatusAt: at}
+	}
+	return out
 }

@@ -79,12 +79,15 @@ type found struct {
 }
 
 type changeLine struct {
-	Position   int64     `json:"position"`
-	RecordedAt time.Time `json:"recorded_at"`
-	Receipt    string    `json:"receipt"`
-	Type       string    `json:"type"`
-	Effective  string    `json:"effective" format:"date"`
-	Decisions  []whyLine `json:"decisions"`
+	Position   int64            `json:"position"`
+	RecordedAt time.Time        `json:"recorded_at"`
+	Receipt    string           `json:"receipt"`
+	Type       string           `json:"type" doc:"of the fact"`
+	Told       string           `json:"told" doc:"its own type: that of the fact, or change-corrected, change-cancelled, change-verified, death-corrected"`
+	Corrects   int64            `json:"corrects,omitempty" doc:"position of the change that these are about"`
+	Effective  string           `json:"effective" format:"date"`
+	Decisions  []whyLine        `json:"decisions"`
+	Retracted  []retractionLine `json:"retracted" doc:"to whom a wrong value had been given, who were told that it is wrong and not what is right"`
 }
 
 type whyLine struct {
@@ -188,7 +191,8 @@ func (s *server) timeline(ctx context.Context, session *audit.Session, from int6
 			return nil
 		}
 		line := changeLine{
-			Position: c.Position, RecordedAt: c.RecordedAt, Receipt: c.Receipt, Type: c.Type, Effective: c.Effective, Decisions: []whyLine{},
+			Position: c.Position, RecordedAt: c.RecordedAt, Receipt: c.Receipt, Type: c.Type, Told: c.Told, Corrects: c.Corrects, Effective: c.Effective,
+			Decisions: []whyLine{}, Retracted: retractionsOf(c.Retracted),
 		}
 		for k := range c.Decisions {
 			line.Decisions = append(line.Decisions, s.why(c.Type, &c.Decisions[k]))

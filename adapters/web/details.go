@@ -64,7 +64,7 @@ func (s *server) details(r *request) error {
 		return err
 	}
 	for _, c := range changes[:min(len(changes), latest)] {
-		line := toldLine{What: s.toldLabel(r.words, &c), At: c.RecordedAt, Receipt: c.Receipt}
+		line := toldLine{What: s.toldLabel(r.words, c.Type, c.Change.Type), At: c.RecordedAt, Receipt: c.Receipt}
 		if n := len(c.Since); n > 0 {
 			line.Note = s.mention(r, &c.Since[n-1])
 		}

@@ -151,7 +151,7 @@ func (s *server) lookPage(r *request) error {
 
 func (s *server) changeCard(r *request, c *audit.Change) changeCard {
 	card := changeCard{
-		What: s.typeLabel(r.words, c.Type), Receipt: c.Receipt, At: c.RecordedAt, Effective: c.Effective,
+		What: s.toldLabel(r.words, c.Told, c.Type), Receipt: c.Receipt, At: c.RecordedAt, Effective: c.Effective,
 		Position: r.words.number(int(c.Position)), Channel: r.say(channelKey(c.Channel)),
 	}
 	for i := range c.Decisions {

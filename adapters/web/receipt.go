@@ -31,7 +31,7 @@ func (s *server) receiptPage(r *request) error {
 	if err != nil {
 		return err
 	}
-	v := receiptView{Number: told.Receipt, What: s.toldLabel(r.words, &told), At: told.RecordedAt, Mine: told.Type == addressChanged}
+	v := receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Mine: told.Type == addressChanged}
 	if v.Taken, err = s.taken(r, &told); err != nil {
 		return err
 	}
@@ -81,13 +81,12 @@ func (s *server) taken(r *request, told *projection.Told) ([]answer, error) {
 	return out, nil
 }
 
-// toldLabel is what a resident told: the label of the fact; of a correction and the like, its own before it.
-func (s *server) toldLabel(w *words, told *projection.Told) string {
-	label := s.typeLabel(w, told.Change.Type)
-	if told.Type == told.Change.Type {
-		return label
+// toldLabel is what was told, by its own type and that of the fact: of a correction and the like both.
+func (s *server) toldLabel(w *words, told, fact string) string {
+	if told == fact {
+		return s.typeLabel(w, fact)
 	}
-	return s.typeLabel(w, told.Type) + " (" + label + ")"
+	return s.typeLabel(w, told) + " (" + s.typeLabel(w, fact) + ")"
 }
 
 // mention says what was told about a change later, and when.

@@ -18,6 +18,8 @@ func TestCorrectionsAreListedAsWhatTheyPutRight(t *testing.T) {
 	b := setup(t)
 	at := func(r command.Result) json.Number { return json.Number(strconv.FormatInt(r.Position, 10)) }
 	moved, gone := b.move(), b.move()
+	_, err := b.delivery.Next(b.ctx, "moh.health-card", 0, 0, 100, 0)
+	require.NoError(t, err)
 	right := b.tell("change-corrected", map[string]any{"corrects": at(moved), "type": "address-changed", "data": map[string]any{
 		"kind": "home", "street": "1 Right St", "city": "Kenora", "province": "ON", "postal_code": "P9N 3X9", "country": "CA",
 	}})
@@ -43,6 +45,8 @@ func TestCorrectionsAreListedAsWhatTheyPutRight(t *testing.T) {
 		}
 	}
 
+	_, err = b.delivery.Next(b.ctx, "moh.health-card", 0, 2, 100, 0)
+	require.NoError(t, err)
 	changes, err := b.look(audit.Look{Kind: "why", Subject: b.citizen}).Timeline(b.ctx)
 	require.NoError(t, err)
 	type line struct {
@@ -62,4 +66,11 @@ func TestCorrectionsAreListedAsWhatTheyPutRight(t *testing.T) {
 		{"address-changed", "address-changed", 0, true},
 		{"person-registered", "person-registered", 0, false},
 	}, got)
+	for _, c := range changes {
+		require.Equal(t, c.Position == cancelled.Position, len(c.Retracted) == 1)
+		for _, why := range c.Decisions {
+			require.Equal(t, why.Agreement.ID == "moh-health-card", why.Given != nil)
+		}
+	}
+	require.Equal(t, "moh.health-card", changes[1].Retracted[0].Stream)
 }

@@ -22,7 +22,11 @@ type Change struct {
 	Effective  string
 	Channel    journal.Channel
 	Decisions  []Why
+	Retracted  []journal.Given // where a wrong value had been given, and was taken back by this without the right one
 }
+
+// kindRetracted is the kind of an item by which a ministry hears that a value it was given is wrong, and not what is right.
+const kindRetracted = "retracted"
 
 // Why is one agreement's decision on a change, with all that explains it.
 type Why struct {
@@ -73,6 +77,11 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 			if c.Decisions, err = s.why(ctx, laws, c.Type, e, event, given); err != nil {
 				return nil, err
 			}
+			for _, g := range given {
+				if g.Item.Position == c.Position && g.Item.Kind == kindRetracted {
+					c.Retracted = append(c.Retracted, g)
+				}
+			}
 			for k := range c.Decisions {
 				if grant, ok := state.Standing.Grant(c.Decisions[k].Line.Agreement); ok {
 					c.Decisions[k].Grant = grant.Position
@@ -114,7 +123,7 @@ func (s *Session) why(
 			out[i].Agreement = *a
 		}
 		for k := range given {
-			if given[k].Item.Position == line.Position && given[k].Item.Agreement == line.Agreement {
+			if item := &given[k].Item; item.Position == line.Position && item.Agreement == line.Agreement && item.Kind != kindRetracted {
 				out[i].Given = &given[k]
 			}
 		}
