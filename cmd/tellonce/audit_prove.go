@@ -57,7 +57,9 @@ func (c *cli) printRederived(report audit.Report) error {
 		return err
 	}
 	if report.Different > 0 {
-		return verificationError{fmt.Errorf("%d decisions don't come out as they stand on the log; `tellonce audit verify` shows whether it was changed", report.Different)}
+		return verificationError{fmt.Errorf(
+			"%d decisions don't come out as they stand on the log; `tellonce audit verify` shows whether it was changed", report.Different,
+		)}
 	}
 	return nil
 }
@@ -103,7 +105,9 @@ func (c *cli) printVerified(report *audit.VerifyReport) error {
 		return err
 	}
 	if report.Failed() {
-		return verificationError{fmt.Errorf("the log is not as it was written: %d findings, and %d payloads destroyed without an erasure event", report.Tampered, report.Destroyed)}
+		return verificationError{fmt.Errorf(
+			"the log is not as it was written: %d findings, and %d payloads destroyed without an erasure event", report.Tampered, report.Destroyed,
+		)}
 	}
 	return nil
 }

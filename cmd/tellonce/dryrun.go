@@ -112,13 +112,15 @@ func dryRunTable(r *audit.DryRunReport) string {
 		b.Reset()
 		fmt.Fprintf(&b, "%s: version %d, a new agreement\n", r.Agreement, r.Version)
 	}
-	fmt.Fprintf(&b, "%d facts of %d citizens judged, %d erased; shared of %d before, of %d after\n\n", r.Facts, r.Citizens, r.Erased, r.SharedBefore, r.SharedAfter)
+	fmt.Fprintf(&b, "%d facts of %d citizens judged, %d erased; ", r.Facts, r.Citizens, r.Erased)
+	fmt.Fprintf(&b, "shared of %d before, of %d after\n\n", r.SharedBefore, r.SharedAfter)
 	const row = "%-24s %-18s %9s %9s %9s %9s %9s %9s\n"
 	number := func(n int64) string { return fmt.Sprint(n) }
 	fmt.Fprintf(&b, row, "", "", "shared", "shared", "facts", "facts", "citizens", "citizens")
 	fmt.Fprintf(&b, row, "event", "field", "before", "after", "gain", "lose", "gain", "lose")
 	for _, f := range r.Fields {
-		fmt.Fprintf(&b, row, f.Type, f.Field, number(f.Before), number(f.After), number(f.GainedFacts), number(f.LostFacts), number(f.GainedCitizens), number(f.LostCitizens))
+		fmt.Fprintf(&b, row, f.Type, f.Field, number(f.Before), number(f.After), number(f.GainedFacts), number(f.LostFacts),
+			number(f.GainedCitizens), number(f.LostCitizens))
 	}
 	if len(r.Withheld) > 0 {
 		fmt.Fprintf(&b, "\n%-24s %9s %9s\n", "withheld, facts", "before", "after")

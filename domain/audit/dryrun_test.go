@@ -161,16 +161,26 @@ func TestADryRunCountsWhoGainsAndLoses(t *testing.T) {
 		}
 	}))
 	require.Equal(t, before, p.records(t), "counting leaves no trace")
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "city", Before: 4, After: 4}, field(t, report, "address-changed", "city"))
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "street", Before: 4, LostFacts: 4, LostCitizens: 2}, field(t, report, "address-changed", "street"))
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "unit", Before: 2, LostFacts: 2, LostCitizens: 2}, field(t, report, "address-changed", "unit"))
-	require.Equal(t, audit.FieldEffect{Type: "name-changed", Field: "family_name", Before: 2, LostFacts: 2, LostCitizens: 2}, field(t, report, "name-changed", "family_name"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "city", Before: 4, After: 4},
+		field(t, report, "address-changed", "city"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "street", Before: 4, LostFacts: 4, LostCitizens: 2},
+		field(t, report, "address-changed", "street"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "unit", Before: 2, LostFacts: 2, LostCitizens: 2},
+		field(t, report, "address-changed", "unit"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "name-changed", Field: "family_name", Before: 2, LostFacts: 2, LostCitizens: 2},
+		field(t, report, "name-changed", "family_name"))
 	require.Equal(t, audit.FieldEffect{Type: "language-changed", Field: "language"}, field(t, report, "language-changed", "language"))
 	require.Equal(t, []int64{9, 3, 6, 4}, []int64{report.Facts, report.Citizens, report.SharedBefore, report.SharedAfter})
 	require.Equal(t, []audit.ReasonEffect{{Reason: "not-linked", Before: 3, After: 2}}, report.Withheld)
 
 	all := p.dryRun(t, p.candidate(t, "moh-health-card", func(a *consent.Agreement) { a.Population = consent.PopulationAll }))
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "city", Before: 4, After: 6, GainedFacts: 2, GainedCitizens: 1}, field(t, all, "address-changed", "city"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "city", Before: 4, After: 6, GainedFacts: 2, GainedCitizens: 1},
+		field(t, all, "address-changed", "city"))
 	require.Empty(t, slices.DeleteFunc(all.Withheld, func(r audit.ReasonEffect) bool { return r.After == 0 }))
 }
 
@@ -182,7 +192,9 @@ func TestANewAgreement(t *testing.T) {
 	p.about(t, "r-1").move()
 	report := p.dryRun(t, p.candidate(t, "elections-register", func(a *consent.Agreement) { a.ID, a.ValidFrom = "new", 20400101 }))
 	require.Zero(t, report.Replaces)
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "city", After: 1, GainedFacts: 1, GainedCitizens: 1}, field(t, report, "address-changed", "city"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "city", After: 1, GainedFacts: 1, GainedCitizens: 1},
+		field(t, report, "address-changed", "city"))
 	consented := p.dryRun(t, p.candidate(t, "outdoors-card", func(a *consent.Agreement) { a.ID = "new" }))
 	require.Equal(t, []audit.ReasonEffect{{Reason: "no-grant", After: 1}}, consented.Withheld, "nobody has consented to it yet")
 }
@@ -197,7 +209,9 @@ func TestAWiderConsentGainsNothing(t *testing.T) {
 	require.NoError(t, err)
 	b.move()
 	report := p.dryRun(t, p.candidate(t, "outdoors-card", func(a *consent.Agreement) { a.Shares[0].Fields = []string{"city", "country", "kind"} }))
-	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "city", Before: 1, After: 1}, field(t, report, "address-changed", "city"))
+	require.Equal(t,
+		audit.FieldEffect{Type: "address-changed", Field: "city", Before: 1, After: 1},
+		field(t, report, "address-changed", "city"))
 	require.Equal(t, audit.FieldEffect{Type: "address-changed", Field: "country"}, field(t, report, "address-changed", "country"))
 	require.Equal(t, int64(1), field(t, report, "address-changed", "street").LostCitizens)
 }
@@ -295,7 +309,9 @@ func TestADryRunBetraysNoProtection(t *testing.T) {
 	report := p.dryRun(t, open)
 	require.Equal(t, []int64{2, 1, 2, 2}, []int64{report.Facts, report.Citizens, report.SharedBefore, report.SharedAfter})
 	require.Empty(t, report.Withheld)
-	session, err := p.audit.Open(p.ctx, journal.Actor{Kind: journal.ActorProtector, ID: "p"}, journal.IssuerPages, audit.Look{Reason: "a new version", Kind: "dry-run"})
+	session, err := p.audit.Open(
+		p.ctx, journal.Actor{Kind: journal.ActorProtector, ID: "p"}, journal.IssuerPages, audit.Look{Reason: "a new version", Kind: "dry-run"},
+	)
 	require.NoError(t, err)
 	full, err := session.DryRunPeople(p.ctx, open, func(audit.PersonEffect) error { return nil }, nil)
 	require.NoError(t, err)

@@ -173,18 +173,21 @@ func TestEveryWrongDecisionIsFound(t *testing.T) {
 		}
 		return &journal.Decision{}
 	}
+	one := func(agreement, what string) []audit.Difference {
+		return []audit.Difference{{Agreement: agreement, What: what}}
+	}
 	for name, test := range map[string]struct {
 		forge func(*journal.Decided)
 		want  []audit.Difference
 	}{
 		"nothing":              {func(*journal.Decided) {}, nil},
 		"engine alone":         {func(d *journal.Decided) { d.Engine++ }, nil},
-		"a field too many":     {func(d *journal.Decided) { line(d, "elections-register").Fields |= 1 }, []audit.Difference{{Agreement: "elections-register", What: audit.DiffersInFields}}},
-		"a field less":         {func(d *journal.Decided) { line(d, "elections-register").Fields &^= 8 }, []audit.Difference{{Agreement: "elections-register", What: audit.DiffersInFields}}},
-		"shared, not granted":  {func(d *journal.Decided) { line(d, "outdoors-card").Reason = consent.None }, []audit.Difference{{Agreement: "outdoors-card", What: audit.DiffersInReason}}},
-		"another version":      {func(d *journal.Decided) { line(d, "outdoors-card").Version = 2 }, []audit.Difference{{Agreement: "outdoors-card", What: audit.DiffersInVersion}}},
-		"condition bits":       {func(d *journal.Decided) { line(d, "elections-register").Conditions = 1 }, []audit.Difference{{Agreement: "elections-register", What: audit.DiffersInConditions}}},
-		"the first is missing": {func(d *journal.Decided) { d.Decisions = d.Decisions[1:] }, []audit.Difference{{Agreement: "elections-register", What: audit.DiffersMissing}}},
+		"a field too many":     {func(d *journal.Decided) { line(d, "elections-register").Fields |= 1 }, one("elections-register", audit.DiffersInFields)},
+		"a field less":         {func(d *journal.Decided) { line(d, "elections-register").Fields &^= 8 }, one("elections-register", audit.DiffersInFields)},
+		"shared, not granted":  {func(d *journal.Decided) { line(d, "outdoors-card").Reason = consent.None }, one("outdoors-card", audit.DiffersInReason)},
+		"another version":      {func(d *journal.Decided) { line(d, "outdoors-card").Version = 2 }, one("outdoors-card", audit.DiffersInVersion)},
+		"condition bits":       {func(d *journal.Decided) { line(d, "elections-register").Conditions = 1 }, one("elections-register", audit.DiffersInConditions)},
+		"the first is missing": {func(d *journal.Decided) { d.Decisions = d.Decisions[1:] }, one("elections-register", audit.DiffersMissing)},
 		"all are missing but one": {func(d *journal.Decided) { d.Decisions = d.Decisions[:1] }, []audit.Difference{
 			{Agreement: "library-membership", What: audit.DiffersMissing}, {Agreement: "mccss-assistance", What: audit.DiffersMissing},
 			{Agreement: "mof-tax", What: audit.DiffersMissing}, {Agreement: "moh-health-card", What: audit.DiffersMissing},
@@ -193,7 +196,7 @@ func TestEveryWrongDecisionIsFound(t *testing.T) {
 		}},
 		"one too many": {func(d *journal.Decided) {
 			d.Decisions = append(d.Decisions, journal.Decision{Agreement: "zz", Version: 1})
-		}, []audit.Difference{{Agreement: "zz", What: audit.DiffersExtra}}},
+		}, one("zz", audit.DiffersExtra)},
 		"an earlier law": {func(d *journal.Decided) { d.Agreements-- }, []audit.Difference{{What: audit.DiffersInLaw}}},
 		"two at once": {func(d *journal.Decided) { d.Agreements--; line(d, "outdoors-card").Fields = 2 }, []audit.Difference{
 			{What: audit.DiffersInLaw}, {Agreement: "outdoors-card", What: audit.DiffersInFields},
