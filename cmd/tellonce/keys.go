@@ -89,7 +89,8 @@ func (c *cli) rotate(ctx context.Context, h *hub, rotation *keys.Rotation) error
 	}
 	bar.done(n)
 	out := c.lines()
-	text := fmt.Sprintf("All keys stand under epoch %d. Back up the keys directory, then take the earlier epochs out with: tellonce keys rotate --retire --yes", epoch)
+	text := fmt.Sprintf("All keys stand under epoch %d. Back up the keys directory, then take the earlier epochs out with: "+
+		"tellonce keys rotate --retire --yes", epoch)
 	if err := out.emit(map[string]any{"epoch": epoch, "keys": n}, text); err != nil {
 		return err
 	}
@@ -127,7 +128,8 @@ func (c *cli) retire(ctx context.Context, h *hub, rotation *keys.Rotation) error
 		if err := rotation.Retire(retired...); err != nil {
 			return err
 		}
-		text = fmt.Sprintf("Retired: %v. Epoch %d is in use. Back up the key store and the keys directory now: older backups of it need the retired keys.", retired, epoch)
+		text = fmt.Sprintf("Retired: %v. Epoch %d is in use. Back up the key store and the keys directory now: "+
+			"older backups of the key store need the retired keys.", retired, epoch)
 	}
 	out := c.lines()
 	if err := out.emit(map[string]any{"epoch": epoch, "retired": append([]int32{}, retired...)}, text); err != nil {
