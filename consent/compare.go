@@ -134,37 +134,45 @@ func (c *comparison) share(event string) {
 	if from == none || to == none {
 		return
 	}
-	c.value(WhatMinAge, event, ageWords(from.When.MinAge), ageWords(to.When.MinAge), least(orElse(from.When.MinAge, -1), orElse(to.When.MinAge, -1)))
-	c.value(WhatMaxAge, event, ageWords(from.When.MaxAge), ageWords(to.When.MaxAge), most(orElse(from.When.MaxAge, maxAge+1), orElse(to.When.MaxAge, maxAge+1)))
-	c.value(WhatAddressKind, event, kindWords(from.When.AddressKind), kindWords(to.When.AddressKind), choice(from.When.AddressKind, to.When.AddressKind))
-	c.value(WhatProvince, event, provinceWords(from.When.Province), provinceWords(to.When.Province), choice(from.When.Province, to.When.Province))
+	f, t := &from.When, &to.When
+	c.value(WhatMinAge, event, ageWords(f.MinAge), ageWords(t.MinAge), least(orElse(f.MinAge, -1), orElse(t.MinAge, -1)))
+	c.value(WhatMaxAge, event, ageWords(f.MaxAge), ageWords(t.MaxAge), most(orElse(f.MaxAge, maxAge+1), orElse(t.MaxAge, maxAge+1)))
+	c.value(WhatAddressKind, event, kindWords(f.AddressKind), kindWords(t.AddressKind), choice(f.AddressKind, t.AddressKind))
+	c.value(WhatProvince, event, provinceWords(f.Province), provinceWords(t.Province), choice(f.Province, t.Province))
 }
 
 // who compares who receives, of whom, and on which basis.
 func (c *comparison) who() {
-	from, to := c.from, c.to
-	c.value(WhatBasis, "", basisWords(from), basisWords(to), less(from.Basis.Kind == BasisConsent, to.Basis.Kind == BasisConsent))
-	c.value(WhatReference, "", both(from.Basis.Reference), both(to.Basis.Reference), noEffect)
-	c.value(WhatPopulation, "", populationWords(from), populationWords(to), less(from.Population == PopulationLinked, to.Population == PopulationLinked))
-	c.value(WhatMinAssurance, "", assuranceWords(from), assuranceWords(to), less(from.MinAssurance == AssuranceVerified, to.MinAssurance == AssuranceVerified))
-	c.value(WhatReceivesProtected, "", yesNo(from.ReceivesProtected), yesNo(to.ReceivesProtected), more(from.ReceivesProtected, to.ReceivesProtected))
-	c.value(WhatClientReference, "", yesNo(from.ClientReference), yesNo(to.ClientReference), more(from.ClientReference, to.ClientReference))
-	c.value(WhatMinistry, "", both(from.Ministry), both(to.Ministry), another)
-	c.value(WhatStream, "", both(from.Stream), both(to.Stream), noEffect)
-	c.value(WhatLanes, "", both(strconv.Itoa(max(from.Lanes, 1))), both(strconv.Itoa(max(to.Lanes, 1))), noEffect)
+	f, t := c.from, c.to
+	c.value(WhatBasis, "", basisWords(f), basisWords(t), less(f.Basis.Kind == BasisConsent, t.Basis.Kind == BasisConsent))
+	c.value(WhatReference, "", both(f.Basis.Reference), both(t.Basis.Reference), noEffect)
+	c.value(WhatPopulation, "", populationWords(f), populationWords(t), less(f.Population == PopulationLinked, t.Population == PopulationLinked))
+	c.value(WhatMinAssurance, "", assuranceWords(f), assuranceWords(t),
+		less(f.MinAssurance == AssuranceVerified, t.MinAssurance == AssuranceVerified))
+	c.flag(WhatReceivesProtected, f.ReceivesProtected, t.ReceivesProtected)
+	c.flag(WhatClientReference, f.ClientReference, t.ClientReference)
+	c.value(WhatMinistry, "", both(f.Ministry), both(t.Ministry), another)
+	c.value(WhatStream, "", both(f.Stream), both(t.Stream), noEffect)
+	c.value(WhatLanes, "", both(strconv.Itoa(max(f.Lanes, 1))), both(strconv.Itoa(max(t.Lanes, 1))), noEffect)
 }
 
 // how compares when and how it is delivered, and what people read.
 func (c *comparison) how() {
-	from, to := c.from, c.to
-	c.value(WhatValidFrom, "", dateWords(from.ValidFrom), dateWords(to.ValidFrom), least(from.ValidFrom, to.ValidFrom))
+	f, t := c.from, c.to
 	forever := Date(math.MaxInt32)
-	c.value(WhatValidUntil, "", dateWords(from.ValidUntil), dateWords(to.ValidUntil), most(cmp.Or(from.ValidUntil, forever), cmp.Or(to.ValidUntil, forever)))
-	c.value(WhatDeliver, "", deliverWords(from), deliverWords(to), noEffect)
-	c.value(WhatSnapshot, "", yesNo(from.Snapshot), yesNo(to.Snapshot), more(from.Snapshot, to.Snapshot))
-	c.value(WhatOnLeaving, "", yesNo(from.OnLeaving == LeavingNotify), yesNo(to.OnLeaving == LeavingNotify), more(from.OnLeaving == LeavingNotify, to.OnLeaving == LeavingNotify))
-	c.value(WhatTitle, "", from.Title, to.Title, noEffect)
-	c.value(WhatPurpose, "", from.Purpose, to.Purpose, noEffect)
+	c.value(WhatValidFrom, "", dateWords(f.ValidFrom), dateWords(t.ValidFrom), least(f.ValidFrom, t.ValidFrom))
+	c.value(WhatValidUntil, "", dateWords(f.ValidUntil), dateWords(t.ValidUntil),
+		most(cmp.Or(f.ValidUntil, forever), cmp.Or(t.ValidUntil, forever)))
+	c.value(WhatDeliver, "", deliverWords(f), deliverWords(t), noEffect)
+	c.flag(WhatSnapshot, f.Snapshot, t.Snapshot)
+	c.flag(WhatOnLeaving, f.OnLeaving == LeavingNotify, t.OnLeaving == LeavingNotify)
+	c.value(WhatTitle, "", f.Title, t.Title, noEffect)
+	c.value(WhatPurpose, "", f.Purpose, t.Purpose, noEffect)
+}
+
+// flag adds a change of a permission.
+func (c *comparison) flag(what string, from, to bool) {
+	c.value(what, "", yesNo(from), yesNo(to), more(from, to))
 }
 
 // least is the effect of a lower bound that moves, most that of an upper one.

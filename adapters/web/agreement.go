@@ -130,9 +130,10 @@ func (s *server) showAgreement(r *request, status int, v agreementView, problems
 func (s *server) agreementView(r *request, v *command.AgreementVersion) agreementView {
 	a, labels := &v.Agreement, s.sentenceLabels(r.words)
 	page := agreementView{
-		agreementLine: s.agreementLine(r, v), Purpose: r.words.in(a.Purpose), Basis: r.say("agreement.basis." + a.Basis.Kind), Law: a.Basis.Reference,
-		Ministry: a.Ministry, Stream: a.Stream, ProposedAt: v.ProposedAt, ApprovedAt: v.ApprovedAt, EndedAt: v.EndedAt, EndedOn: v.EndedOn.String(),
-		Rules: a.Aloud(r.lang(), labels), Mine: s.Command.SamePerson(v, r.actor), InForce: v.State == consent.StateApproved, Command: newCommand(),
+		agreementLine: s.agreementLine(r, v), Purpose: r.words.in(a.Purpose), Ministry: a.Ministry, Stream: a.Stream,
+		Basis: r.say("agreement.basis." + a.Basis.Kind), Law: a.Basis.Reference, Rules: a.Aloud(r.lang(), labels),
+		ProposedAt: v.ProposedAt, ApprovedAt: v.ApprovedAt, EndedAt: v.EndedAt, EndedOn: v.EndedOn.String(),
+		Mine: s.Command.SamePerson(v, r.actor), InForce: v.State == consent.StateApproved, Command: newCommand(),
 	}
 	if v.Former == nil {
 		return page
@@ -187,7 +188,8 @@ func (s *server) agreementPost(r *request) error {
 		if replaces, err = strconv.Atoi(r.form("replaces")); err != nil {
 			return errForm
 		}
-		_, err = s.Command.ApproveAgreement(r.Context(), c, command.Approval{ID: v.Agreement.ID, Version: v.Agreement.Version, Replaces: &replaces})
+		approval := command.Approval{ID: v.Agreement.ID, Version: v.Agreement.Version, Replaces: &replaces}
+		_, err = s.Command.ApproveAgreement(r.Context(), c, approval)
 	} else {
 		_, err = s.Command.EndAgreement(r.Context(), c, v.Agreement.ID, "")
 	}

@@ -87,7 +87,8 @@ func (p *proposals) add(a consent.Agreement) error {
 		return rejection
 	}
 	p.documents[versionKey(a.ID, a.Version)] = document
-	p.events = append(p.events, agreementEvent(journal.AgreementProposed{By: by, Document: document, ID: a.ID, Version: a.Version}, eventstore.NoCause))
+	proposed := journal.AgreementProposed{By: by, Document: document, ID: a.ID, Version: a.Version}
+	p.events = append(p.events, agreementEvent(proposed, eventstore.NoCause))
 	one := Loaded{ID: a.ID, Version: a.Version, State: "proposed"}
 	if p.approve {
 		one.State = "approved"

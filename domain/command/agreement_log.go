@@ -121,7 +121,9 @@ func (l *agreementLog) apply(e *journal.Entry) error {
 			l.versions = append(l.versions, AgreementVersion{})
 			v = &l.versions[len(l.versions)-1]
 		}
-		*v = AgreementVersion{Agreement: agreement, ProposedAt: e.RecordedAt, position: e.Position, document: event.Document, proposedBy: event.By}
+		*v = AgreementVersion{
+			Agreement: agreement, ProposedAt: e.RecordedAt, position: e.Position, document: event.Document, proposedBy: event.By,
+		}
 	case journal.AgreementApproved:
 		if v := l.find(event.ID, event.Version); v != nil && v.EndedAt.IsZero() {
 			v.Former, v.ApprovedAt = l.newest(event.ID), e.RecordedAt

@@ -22,7 +22,8 @@ type Approval struct {
 
 // ApproveAgreement puts a proposed version in force, by another officer than the one who proposed it. It is the rule from its approval on,
 // also where its validity begins later: until that day nothing is shared under the agreement, by the former version neither. Errors:
-// ErrForbidden, and the rejections unknown-version, already-approved, older-version, agreement-ended, same-person, stale-preview, stream-kept.
+// ErrForbidden, and the rejections unknown-version, already-approved, older-version, agreement-ended, same-person, stale-preview and
+// stream-kept.
 func (h *Handler) ApproveAgreement(ctx context.Context, c Command, a Approval) (AgreementVersion, error) {
 	if c.Actor.Kind != journal.ActorOfficer {
 		return AgreementVersion{}, ErrForbidden
