@@ -41,7 +41,7 @@ func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.Stre
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		event, err := d.judgeAll(ctx, v, rows)
+		event, err := d.judgeAll(ctx, v, rows, limit)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -108,11 +108,15 @@ func positionsOf(rows []dueRow) []int64 {
 	return slices.Compact(out)
 }
 
-// judgeAll makes one disclosed of due rows.
-func (d *Delivery) judgeAll(ctx context.Context, v *view, rows []dueRow) (journal.Disclosed, error) {
+// judgeAll makes one disclosed of due rows, with at most limit items: what then is left of the last place stays due, unless something was
+// dropped there, for that clears the place.
+func (d *Delivery) judgeAll(ctx context.Context, v *view, rows []dueRow, limit int) (journal.Disclosed, error) {
 	event := journal.Disclosed{Encoder: Encoder, First: v.row.next, Lane: v.lane, Stream: v.stream.Stream}
 	for i := range rows {
 		r := &rows[i]
+		if len(event.Items) >= limit && !droppedAt(&event, r) {
+			break
+		}
 		item, ok, err := d.judge(ctx, v, r)
 		switch {
 		case err != nil:
@@ -134,4 +138,11 @@ func (d *Delivery) judgeAll(ctx context.Context, v *view, rows []dueRow) (journa
 	event.Dropped = slices.Compact(event.Dropped)
 	event.DroppedItems = slices.Compact(event.DroppedItems)
 	return event, nil
+}
+
+func droppedAt(d *journal.Disclosed, r *dueRow) bool {
+	if r.order == r.position {
+		return slices.Contains(d.Dropped, r.position)
+	}
+	return slices.Contains(d.DroppedItems, journal.DroppedItem{Cause: r.order, Position: r.position})
 }

@@ -246,6 +246,13 @@ func (w *world) append(id citizen.ID, events ...any) int64 {
 	return results[0].Position
 }
 
+func (w *world) head() int {
+	w.Helper()
+	head, err := w.journal.Head(w.ctx)
+	require.NoError(w, err)
+	return int(head.Position)
+}
+
 // snapshots takes what snapshots are due.
 func (w *world) snapshots() {
 	w.Helper()

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,7 @@ import (
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore"
 )
 
 // scenarios are the rules of what leaves, one by one: given a log, then the events that a ministry gets, and that it gets again.
@@ -238,6 +240,10 @@ var scenarios = map[string]func(*world){
 		w.about(other, source, "address-changed", w.today(), address("Dryden"))
 		w.gets("statute", "1 fact Dryden")
 		got := w.again("consent", "1 recalled", "2 recalled", "3 erased [1.0.1 1.0.2]")
+		given, err := journal.NewTrail(w.journal).Given(w.ctx, w.citizen)
+		require.NoError(w, err)
+		require.Len(w, given, 3)
+		require.Equal(w, []journal.Status{journal.StatusRecalled, journal.StatusRecalled, journal.StatusSent}, []journal.Status{given[0].Status, given[1].Status, given[2].Status})
 		require.Empty(w, got[0].Key, "the pairwise secret is gone")
 		require.Empty(w, attribute(&got[2], "subject"))
 		require.Empty(w, attribute(&got[2], "agreement"))
@@ -263,6 +269,52 @@ var scenarios = map[string]func(*world){
 		require.JSONEq(w, `{"subject":"`+attribute(&next[0], "subject")+`"}`, string(got[0].Data))
 		w.again("statute", "1 fact Kenora", "2 rekeyed", "3 fact Dryden")
 		w.gets("linked")
+	},
+	"two agreements of one stream are judged apart, page by page": func(w *world) {
+		other := w.agreement("twin", 1, strings.Replace(worldAgreements["ontario"], "[city]", "[postal_code]", 1))
+		other.Ministry, other.Stream = "m-statute", "s.statute"
+		w.load(other)
+		told := w.move("Kenora")
+		w.move("Gatineau QC")
+		var got []string
+		for number := int64(0); ; number++ {
+			page, err := w.delivery.Next(w.ctx, "s.statute", 0, number, 1, 0)
+			require.NoError(w, err)
+			if len(page.Messages) == 0 {
+				break
+			}
+			require.Len(w, page.Messages, 1)
+			got = append(got, attribute(&page.Messages[0], "agreement")+" "+line(&page.Messages[0]))
+		}
+		require.Equal(w, []string{"statute@1 1 fact Kenora", "twin@1 2 fact P9N 3X9", "statute@1 3 fact Gatineau", "twin@1 4 left-scope"}, got)
+		w.correct(told, w.today(), "Dryden")
+		w.after["statute"] = 4
+		w.gets("statute", "5 correction corrects 1.0.1 Dryden", "6 correction corrects 1.0.2 P9N 3X9")
+		w.again("statute", "1 recalled", "2 recalled", "3 fact Gatineau", "4 left-scope", "5 correction corrects 1.0.1 Dryden", "6 correction corrects 1.0.2 P9N 3X9")
+	},
+	"a page of the view may end between a correction and its decision": func(w *world) {
+		wrong := w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		const page = 2000
+		filler := make([]any, page-1-1-w.head())
+		for i := range filler {
+			filler[i] = citizen.Change{Type: "language-changed", Data: map[string]any{"language": "fr"}}
+		}
+		w.append(w.resident(), filler[:len(filler)-2]...) // a registration and its decision stand before them
+		right := w.correct(wrong, w.today(), "Dryden")
+		require.Equal(w, int64(page-1), right)
+		w.rebuilds()
+		w.gets("statute", "2 correction corrects 1.0.1 Dryden")
+	},
+	"a fact that is closed without an erasure stops the lane": func(w *world) {
+		w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		_, err := w.journal.DestroyKeys(w.ctx, w.citizen, eventstore.Facts)
+		require.NoError(w, err)
+		_, err = w.delivery.Next(w.ctx, "s.statute", 0, 0, 10, 0)
+		require.ErrorIs(w, err, delivery.ErrFatal)
+		_, err = w.delivery.Next(w.ctx, "s.ontario", 0, 0, 10, 0)
+		require.ErrorIs(w, err, delivery.ErrFatal)
 	},
 	"an agreement's end is told of everybody, a page at a time": func(w *world) {
 		people := []citizen.ID{w.citizen, w.resident(), w.resident(), w.resident(), w.resident()}

@@ -122,6 +122,9 @@ func (t Trail) disclosed(ctx context.Context, tx *ViewTx, e *Entry, d Disclosed)
 			return err
 		}
 		tx.Put(citizenKey('d', recs[i].Subject, e.Position, uint32(i)), value)
+		for _, n := range item.Numbers { // that are closed by an erasure
+			tx.Put(LaneKey('x', d.Stream, d.Lane, n), []byte{1})
+		}
 	}
 	return nil
 }
