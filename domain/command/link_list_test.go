@@ -97,6 +97,12 @@ func TestAMatchedListLinksWhoIsMeantOnce(t *testing.T) {
 	b.list(t, byMinistry("moh"), clients[:1], "linked")
 	require.Equal(t, head+1, b.head(t), "who is linked so already stays so; the look is on the log")
 
+	_, err := b.command.Unlink(context.Background(), by(source), zoe, "moh")
+	require.NoError(t, err)
+	head = b.head(t)
+	b.list(t, ask, clients, want...)
+	require.Equal(t, head, b.head(t), "the first answer again, and no link that its citizen has ended")
+
 	c.to(t, "2026-02-10")
 	b.called(t, "Somebody", "Else", "1999-09-09") // moves the log's clock
 	b.list(t, ask, clients, want...)
