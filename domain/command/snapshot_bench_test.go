@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/command"
+	"github.com/tellonce/hub/domain/journal"
 )
 
 // population imports people with an address each.
@@ -20,7 +21,7 @@ func (b *bundle) population(t testing.TB, people int) {
 	var lines bytes.Buffer
 	for i := range people {
 		fmt.Fprintf(&lines, `{"id":%q,"person":"p-%d","channel":"web","told_at":"2026-01-05T12:00:00Z","type":"person-registered","effective":"2026-01-05",`+
-			`"data":{"given_names":"Invented","family_name":"Person","birth_date":"1980-05-17","language":"en"}}`+"\n", uuid.NewString(), i)
+			`"data":{"given_names":"Given%d","family_name":"Person","birth_date":"1980-05-17","language":"en"}}`+"\n", uuid.NewString(), i, i)
 		fmt.Fprintf(&lines, `{"id":%q,"person":"p-%d","channel":"web","told_at":"2026-01-05T12:00:00Z","type":"address-changed","effective":"2026-01-05",`+
 			`"data":{"kind":"home","street":"%d First St","city":"Kenora","province":"ON","postal_code":"P9N 3X9","country":"CA"}}`+"\n", uuid.NewString(), i, i)
 	}
@@ -57,4 +58,42 @@ func BenchmarkSnapshotOfAPopulation(b *testing.B) {
 		b.ReportMetric(float64(peak)/(1<<20), "MiB-peak")
 		b.ReportMetric(float64(before.HeapInuse)/(1<<20), "MiB-before")
 	}
+}
+
+// BenchmarkMatchedList links a list of 10,000 clients among 20,000 people; half of them are known.
+func BenchmarkMatchedList(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) {
+		hub, _ := setupOn(b, "2026-01-20")
+		benchmarkMatchedList(b, hub)
+	})
+	b.Run("postgres", func(b *testing.B) {
+		hub := onPostgres(b)
+		hub.load(b)
+		benchmarkMatchedList(b, hub)
+	})
+}
+
+func benchmarkMatchedList(b *testing.B, hub *bundle) {
+	b.Helper()
+	const people = 20_000
+	hub.population(b, people)
+	clients := make([]command.Client, command.MaxClients)
+	for i := range clients {
+		clients[i] = client(fmt.Sprint(i), fmt.Sprint("Given", 4*i), "Person", "1980-05-17")
+	}
+	_, err := journal.NewNames(hub.journal).Find(context.Background()) // the index is kept by a running hub
+	require.NoError(b, err)
+	b.ResetTimer()
+	for range b.N {
+		results, err := hub.command.LinkList(context.Background(), byMinistry("moh"), "moh.health-card", clients)
+		require.NoError(b, err)
+		linked := 0
+		for _, r := range results {
+			if r == command.Linked {
+				linked++
+			}
+		}
+		require.Equal(b, people/4, linked)
+	}
+	b.ReportMetric(float64(len(clients)*b.N)/b.Elapsed().Seconds(), "lines/s")
 }
