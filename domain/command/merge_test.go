@@ -212,10 +212,11 @@ func TestAMergePassesOnWhomSomebodyActsFor(t *testing.T) {
 // TestCrossingMerges: two officers in two processes merge the same two ids, each the other way round. One is refused, and one id is left.
 func TestCrossingMerges(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	replicas := journaltest.Replicas(t, journaltest.Options{}, 2)
-	b := &bundle{journal: replicas[0], command: command.New(replicas[0])}
-	handlers := []*command.Handler{b.command, command.New(replicas[1])}
+	inTwoPlaces(t, crossMerges)
+}
+
+func crossMerges(t *testing.T, b *bundle, elsewhere *command.Handler) {
+	ctx, handlers := context.Background(), []*command.Handler{b.command, elsewhere}
 	for range 20 {
 		ids, references := b.twoIDs(t)
 		var group sync.WaitGroup

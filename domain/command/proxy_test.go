@@ -213,35 +213,37 @@ func TestTermsOfAProxy(t *testing.T) {
 // TestAProxyActs in every command, and what it did says so.
 func TestAProxyActs(t *testing.T) {
 	t.Parallel()
-	ctx, b := context.Background(), setup(t)
-	b.load(t)
-	id, attorney := b.resident(t), b.resident(t)
-	b.proxied(t, self(id), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
-	asks := everyday(b, t, id)
-	for _, name := range []string{"link", "grant", "tell", "withdraw", "unlink"} {
-		require.NoError(t, asks[name](ctx, by(self(attorney))), name)
-	}
-	preview, err := b.command.Preview(ctx, self(attorney), id, address(t, b.journal, "2 Second St"))
-	require.NoError(t, err)
-	require.NotEmpty(t, preview.Digest)
-	acts := 0
-	for _, e := range b.history(t, id) {
-		if grant, ok := e.Event.(journal.ConsentGranted); ok {
-			require.Equal(t, attorney.String(), grant.Grantor)
-			require.Equal(t, journal.ProxyAttorney, grant.Capacity)
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) {
+		ctx := context.Background()
+		b.load(t)
+		id, attorney := b.resident(t), b.resident(t)
+		b.proxied(t, self(id), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
+		asks := everyday(b, t, id)
+		for _, name := range []string{"link", "grant", "tell", "withdraw", "unlink"} {
+			require.NoError(t, asks[name](ctx, by(self(attorney))), name)
 		}
-		if e.Meta.Actor == attorney.String() {
-			acts++
+		preview, err := b.command.Preview(ctx, self(attorney), id, address(t, b.journal, "2 Second St"))
+		require.NoError(t, err)
+		require.NotEmpty(t, preview.Digest)
+		acts := 0
+		for _, e := range b.history(t, id) {
+			if grant, ok := e.Event.(journal.ConsentGranted); ok {
+				require.Equal(t, attorney.String(), grant.Grantor)
+				require.Equal(t, journal.ProxyAttorney, grant.Capacity)
+			}
+			if e.Meta.Actor == attorney.String() {
+				acts++
+			}
 		}
-	}
-	require.Equal(t, 5, acts)
-	for _, e := range b.history(t, attorney) {
-		require.Equal(t, citizen.PersonRegistered, firstOf(e.Type, "decided", citizen.PersonRegistered), "nothing stands under the attorney's own name")
-	}
-	require.NoError(t, asks["grant"](ctx, by(self(id))))
-	grant, _ := b.history(t, id)[len(b.history(t, id))-1].Event.(journal.ConsentGranted)
-	require.Equal(t, id.String(), grant.Grantor)
-	require.Equal(t, journal.CapacitySelf, grant.Capacity)
+		require.Equal(t, 5, acts)
+		for _, e := range b.history(t, attorney) {
+			require.Equal(t, citizen.PersonRegistered, firstOf(e.Type, "decided", citizen.PersonRegistered), "nothing stands under the attorney's own name")
+		}
+		require.NoError(t, asks["grant"](ctx, by(self(id))))
+		grant, _ := b.history(t, id)[len(b.history(t, id))-1].Event.(journal.ConsentGranted)
+		require.Equal(t, id.String(), grant.Grantor)
+		require.Equal(t, journal.CapacitySelf, grant.Capacity)
+	})
 }
 
 // firstOf is other for a type that may be left out of account.
@@ -329,91 +331,107 @@ func TestOutOfScopeOrPeriod(t *testing.T) {
 // TestAStrangerLearnsNothing: no proxy, one that ended, one whom protection suspends, and a person who does not exist are one answer.
 func TestAStrangerLearnsNothing(t *testing.T) {
 	t.Parallel()
-	ctx, b := context.Background(), setup(t)
-	b.load(t)
-	id, attorney, kept, dead := b.resident(t), b.resident(t), b.resident(t), b.resident(t)
-	requireStranger := func(id citizen.ID, actor journal.Actor) {
-		t.Helper()
-		before := b.head(t)
-		for name, ask := range everyday(b, t, id) {
-			require.Equal(t, command.ErrForbidden, ask(ctx, by(actor)), name)
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) {
+		ctx := context.Background()
+		b.load(t)
+		id, attorney, kept, dead := b.resident(t), b.resident(t), b.resident(t), b.resident(t)
+		requireStranger := func(id citizen.ID, actor journal.Actor) {
+			t.Helper()
+			before := b.head(t)
+			for name, ask := range everyday(b, t, id) {
+				require.Equal(t, command.ErrForbidden, ask(ctx, by(actor)), name)
+			}
+			_, err := b.command.GrantProxy(ctx, by(actor), id, command.Proxying{Proxy: kept, Kind: journal.ProxyAttorney})
+			require.Equal(t, command.ErrForbidden, err)
+			_, err = b.command.EndProxy(ctx, by(actor), id, kept)
+			require.Equal(t, command.ErrForbidden, err)
+			require.Equal(t, before, b.head(t))
 		}
-		_, err := b.command.GrantProxy(ctx, by(actor), id, command.Proxying{Proxy: kept, Kind: journal.ProxyAttorney})
-		require.Equal(t, command.ErrForbidden, err)
-		_, err = b.command.EndProxy(ctx, by(actor), id, kept)
-		require.Equal(t, command.ErrForbidden, err)
-		require.Equal(t, before, b.head(t))
-	}
-	requireStranger(citizen.ID(uuid.New()), self(attorney))
-	requireStranger(id, self(attorney))
-	b.proxied(t, self(id), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
-	b.proxied(t, self(id), id, command.Proxying{Proxy: kept, Kind: journal.ProxyAttorney})
-	b.proxied(t, self(id), id, command.Proxying{Proxy: dead, Kind: journal.ProxyAttorney})
-	_, err := b.command.Tell(ctx, by(registrar), dead, death(t, b.journal))
-	require.NoError(t, err)
-	requireStranger(id, self(dead))
-	require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(attorney))))
+		requireStranger(citizen.ID(uuid.New()), self(attorney))
+		requireStranger(id, self(attorney))
+		b.proxied(t, self(id), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
+		b.proxied(t, self(id), id, command.Proxying{Proxy: kept, Kind: journal.ProxyAttorney})
+		b.proxied(t, self(id), id, command.Proxying{Proxy: dead, Kind: journal.ProxyAttorney})
+		_, err := b.command.Tell(ctx, by(registrar), dead, death(t, b.journal))
+		require.NoError(t, err)
+		requireStranger(id, self(dead))
+		require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(attorney))))
 
-	b.append(t, id, journal.RestrictionSet{Kind: journal.RestrictionViolence, Keeps: []string{kept.String()}})
-	requireStranger(id, self(attorney))
-	require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(kept))))
-	for _, actor := range []journal.Actor{registrar, clerk} {
-		b.refused(t, "unknown-person", "/person", func() error {
-			_, err := b.command.GrantProxy(ctx, by(actor), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
-			return err
-		})
-		b.refused(t, "unknown-person", "/person", func() error { _, err := b.command.EndProxy(ctx, by(actor), id, kept); return err })
-		b.refused(t, "unknown-person", "/data/proxy", func() error {
-			_, err := b.command.GrantProxy(ctx, by(actor), attorney, command.Proxying{Proxy: id, Kind: journal.ProxyAttorney})
-			return err
-		})
-	}
-	b.append(t, id, journal.RestrictionLifted{})
-	require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(attorney))))
-	_, err = b.command.EndProxy(ctx, by(self(id)), id, attorney)
-	require.NoError(t, err)
-	requireStranger(id, self(attorney))
+		b.append(t, id, journal.RestrictionSet{Kind: journal.RestrictionViolence, Keeps: []string{kept.String()}})
+		requireStranger(id, self(attorney))
+		require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(kept))))
+		for _, actor := range []journal.Actor{registrar, clerk} {
+			b.refused(t, "unknown-person", "/person", func() error {
+				_, err := b.command.GrantProxy(ctx, by(actor), id, command.Proxying{Proxy: attorney, Kind: journal.ProxyAttorney})
+				return err
+			})
+			b.refused(t, "unknown-person", "/person", func() error { _, err := b.command.EndProxy(ctx, by(actor), id, kept); return err })
+			b.refused(t, "unknown-person", "/data/proxy", func() error {
+				_, err := b.command.GrantProxy(ctx, by(actor), attorney, command.Proxying{Proxy: id, Kind: journal.ProxyAttorney})
+				return err
+			})
+		}
+		b.append(t, id, journal.RestrictionLifted{})
+		require.NoError(t, everyday(b, t, id)["tell"](ctx, by(self(attorney))))
+		_, err = b.command.EndProxy(ctx, by(self(id)), id, attorney)
+		require.NoError(t, err)
+		requireStranger(id, self(attorney))
+	})
 }
 
 // TestCircularProxies: directly, through others, and only as long as the others hold.
 func TestCircularProxies(t *testing.T) {
 	t.Parallel()
-	ctx, b := context.Background(), setup(t)
-	ids := make([]citizen.ID, 4)
-	for i := range ids {
-		ids[i] = b.resident(t)
-	}
-	attorney := func(of, proxy int) command.Proxying {
-		_ = of
-		return command.Proxying{Proxy: ids[proxy], Kind: journal.ProxyAttorney}
-	}
-	grant := func(of, proxy int) func() error {
-		return func() error {
-			_, err := b.command.GrantProxy(ctx, by(self(ids[of])), ids[of], attorney(of, proxy))
-			return err
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) {
+		ctx := context.Background()
+		ids := make([]citizen.ID, 4)
+		for i := range ids {
+			ids[i] = b.resident(t)
 		}
-	}
-	require.NoError(t, grant(0, 1)())
-	b.refused(t, "circular-proxy", "/data/proxy", grant(1, 0))
-	require.NoError(t, grant(1, 2)())
-	require.NoError(t, grant(2, 3)())
-	b.refused(t, "circular-proxy", "/data/proxy", grant(2, 0))
-	b.refused(t, "circular-proxy", "/data/proxy", grant(3, 0))
-	b.refused(t, "circular-proxy", "/data/proxy", grant(3, 1))
-	require.NoError(t, grant(0, 3)(), "a shorter way the same way round leads nowhere back")
-	b.append(t, ids[1], journal.ProxyGranted{Kind: journal.ProxyAttorney, Proxy: ids[2].String(), Until: b.daysFrom(0, -1)})
-	b.append(t, ids[0], journal.ProxyEnded{Proxy: ids[3].String()})
-	require.NoError(t, grant(3, 1)(), "what has run out is no way any more")
-	b.refused(t, "circular-proxy", "/data/proxy", grant(1, 2))
+		attorney := func(of, proxy int) command.Proxying {
+			_ = of
+			return command.Proxying{Proxy: ids[proxy], Kind: journal.ProxyAttorney}
+		}
+		grant := func(of, proxy int) func() error {
+			return func() error {
+				_, err := b.command.GrantProxy(ctx, by(self(ids[of])), ids[of], attorney(of, proxy))
+				return err
+			}
+		}
+		require.NoError(t, grant(0, 1)())
+		b.refused(t, "circular-proxy", "/data/proxy", grant(1, 0))
+		require.NoError(t, grant(1, 2)())
+		require.NoError(t, grant(2, 3)())
+		b.refused(t, "circular-proxy", "/data/proxy", grant(2, 0))
+		b.refused(t, "circular-proxy", "/data/proxy", grant(3, 0))
+		b.refused(t, "circular-proxy", "/data/proxy", grant(3, 1))
+		require.NoError(t, grant(0, 3)(), "a shorter way the same way round leads nowhere back")
+		b.append(t, ids[1], journal.ProxyGranted{Kind: journal.ProxyAttorney, Proxy: ids[2].String(), Until: b.daysFrom(0, -1)})
+		b.append(t, ids[0], journal.ProxyEnded{Proxy: ids[3].String()})
+		require.NoError(t, grant(3, 1)(), "what has run out is no way any more")
+		b.refused(t, "circular-proxy", "/data/proxy", grant(1, 2))
+	})
 }
 
 // TestCrossingProxies: two people name each other at the same moment, in two processes. One of them is refused.
 func TestCrossingProxies(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	replicas := journaltest.Replicas(t, journaltest.Options{}, 2)
-	b := &bundle{journal: replicas[0], command: command.New(replicas[0])}
-	handlers := []*command.Handler{b.command, command.New(replicas[1])}
+	inTwoPlaces(t, crossProxies)
+}
+
+// inTwoPlaces runs a race in two processes on the embedded store, each with its own memory, and in one on each store.
+func inTwoPlaces(t *testing.T, race func(*testing.T, *bundle, *command.Handler)) {
+	t.Helper()
+	t.Run("two processes", func(t *testing.T) {
+		t.Parallel()
+		replicas := journaltest.Replicas(t, journaltest.Options{}, 2)
+		race(t, &bundle{journal: replicas[0], command: command.New(replicas[0])}, command.New(replicas[1]))
+	})
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) { race(t, b, command.New(b.journal)) })
+}
+
+func crossProxies(t *testing.T, b *bundle, elsewhere *command.Handler) {
+	ctx, handlers := context.Background(), []*command.Handler{b.command, elsewhere}
 	for round := range 20 {
 		ids := []citizen.ID{b.resident(t), b.resident(t), b.resident(t)}
 		errs := make([]error, len(ids))
@@ -443,11 +461,12 @@ func TestCrossingProxies(t *testing.T) {
 // the log is not the attorney's.
 func TestAProxyThatEndedDoesNotAct(t *testing.T) {
 	t.Parallel()
+	inTwoPlaces(t, endWhileActing)
+}
+
+func endWhileActing(t *testing.T, b *bundle, elsewhere *command.Handler) {
 	ctx := context.Background()
-	replicas := journaltest.Replicas(t, journaltest.Options{}, 2)
-	b := &bundle{journal: replicas[0], command: command.New(replicas[0])}
 	b.load(t)
-	elsewhere := command.New(replicas[1])
 	id, attorney := b.resident(t), b.resident(t)
 	before, after := 0, 0
 	for round := range 30 {
