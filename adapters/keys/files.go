@@ -99,45 +99,39 @@ func syncDir(dir string) error {
 
 // read returns the content of a key file after checking who else may read it, or a sentence that says what to do.
 func read(dir, name string) ([]byte, error) {
-	content, _, err := readFile(dir, name)
-	return content, err
-}
-
-// readFile is read, and says which file that was.
-func readFile(dir, name string) ([]byte, fs.FileInfo, error) {
 	path := filepath.Join(dir, name)
 	file, err := os.Open(path) // #nosec G304 -- the operator's own path
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf(`keys: there is no %s: run "tellonce init", or name the directory that holds it with --keys`, path)
+		return nil, fmt.Errorf(`keys: there is no %s: run "tellonce init", or name the directory that holds it with --keys`, path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, nil, fmt.Errorf("keys: %s belongs to another user: run tellonce as that user, or change its owner", path)
+		return nil, fmt.Errorf("keys: %s belongs to another user: run tellonce as that user, or change its owner", path)
 	case err != nil:
-		return nil, nil, fmt.Errorf("keys: %w", err)
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
 	// Checked on the open file: what is read is what was checked.
 	info, err := file.Stat()
 	if err != nil {
-		return nil, nil, fmt.Errorf("keys: %w", err)
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("keys: %s is no regular file", path)
+		return nil, fmt.Errorf("keys: %s is no regular file", path)
 	}
 	if err := checkMode(path, info.Mode(), 0o077, "can be read by other users", "600"); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := checkDir(dir); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("keys: %w", err)
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if len(content) > maxFile {
-		return nil, nil, damaged(path, "it is longer than any key file")
+		return nil, damaged(path, "it is longer than any key file")
 	}
-	return content, info, nil
+	return content, nil
 }
 
 // checkDir refuses a directory in which others could put another key in a key's place.

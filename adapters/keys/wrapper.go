@@ -11,10 +11,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,16 +34,15 @@ const (
 // file again. Nonces are random, so an epoch is good for 2³² keys: rotate before. Safe for concurrent use.
 type FileWrapper struct {
 	dir, path string
-	read      atomic.Pointer[epochs] // the file as it was read last
+	known     atomic.Pointer[epochs] // the file as it was read last
 
-	mu sync.Mutex // held while it is read again
+	mu sync.Mutex // held while it is read again: what was read later stays
 }
 
 // epochs is what a file of wrapping keys holds.
 type epochs struct {
 	newest  int32
 	ciphers map[int32]cipher.AEAD
-	file    fs.FileInfo
 }
 
 var _ seal.KeyWrapper = (*FileWrapper)(nil)
@@ -53,20 +50,17 @@ var _ seal.KeyWrapper = (*FileWrapper)(nil)
 // OpenWrapper reads the wrapping keys in the directory dir. An error is one sentence that says what to do.
 func OpenWrapper(dir string) (*FileWrapper, error) {
 	w := &FileWrapper{dir: dir, path: filepath.Join(dir, WrappingFile)}
-	return w, w.Refresh()
+	if err := w.Refresh(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
-// Refresh reads the file again if it was replaced. If it can't be read, what was read before stays in use.
+// Refresh reads the file again. If it can't be read, what was read before stays in use.
 func (w *FileWrapper) Refresh() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known := w.read.Load(); known != nil {
-		// Replacing makes another file; who edits it in place changes its time.
-		if now, err := os.Stat(w.path); err == nil && os.SameFile(now, known.file) && now.ModTime().Equal(known.file.ModTime()) {
-			return nil
-		}
-	}
-	content, file, err := readFile(w.dir, WrappingFile)
+	content, err := read(w.dir, WrappingFile)
 	if err != nil {
 		return err
 	}
@@ -75,31 +69,30 @@ func (w *FileWrapper) Refresh() error {
 	if err != nil {
 		return err
 	}
-	found.file = file
-	w.read.Store(found)
+	w.known.Store(found)
 	return nil
 }
 
 // Epochs are the epochs of the file as it was read last, oldest first.
-func (w *FileWrapper) Epochs() []int32 { return slices.Sorted(maps.Keys(w.read.Load().ciphers)) }
+func (w *FileWrapper) Epochs() []int32 { return slices.Sorted(maps.Keys(w.known.Load().ciphers)) }
 
 // Epoch is the newest epoch of the file as it was read last.
-func (w *FileWrapper) Epoch() int32 { return w.read.Load().newest }
+func (w *FileWrapper) Epoch() int32 { return w.known.Load().newest }
 
 // Wrap seals key under the newest epoch, which it returns; aad must be the same when it is unwrapped.
 func (w *FileWrapper) Wrap(aad, key []byte) (epoch int32, wrapped []byte, err error) {
-	known := w.read.Load()
+	known := w.known.Load()
 	return known.newest, known.ciphers[known.newest].Seal(nil, nil, key, aad), nil // #nosec G407 -- the cipher draws the nonce itself
 }
 
 // Unwrap opens what Wrap sealed under epoch. An epoch that it does not know it looks for in the file.
 func (w *FileWrapper) Unwrap(epoch int32, aad, wrapped []byte) ([]byte, error) {
-	aead := w.read.Load().ciphers[epoch]
+	aead := w.known.Load().ciphers[epoch]
 	if aead == nil {
 		if err := w.Refresh(); err != nil {
 			return nil, err
 		}
-		if aead = w.read.Load().ciphers[epoch]; aead == nil {
+		if aead = w.known.Load().ciphers[epoch]; aead == nil {
 			return nil, fmt.Errorf("keys: %s holds no key of epoch %d: restore a newer copy of it", w.path, epoch)
 		}
 	}
