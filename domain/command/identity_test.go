@@ -255,3 +255,18 @@ func TestNothingTiesTheTwo(t *testing.T) {
 func names(text []byte, id citizen.ID) bool {
 	return bytes.Contains(text, id[:]) || bytes.Contains(bytes.ToLower(text), []byte(id.String()))
 }
+
+// TestAReferenceOfSomebodyElseStaysTheirs: it was registered anew before the replacement came to it.
+func TestAReferenceOfSomebodyElseStaysTheirs(t *testing.T) {
+	t.Parallel()
+	ctx, b := context.Background(), setup(t)
+	ids, err := b.journal.Register(ctx, "test", "taken")
+	require.NoError(t, err)
+	_, err = b.command.Tell(ctx, by(source), ids[0], person(t, b.journal))
+	require.NoError(t, err)
+	successor := b.bornOn(t, "1980-01-01")
+	require.NoError(t, b.journal.GiveReferences(ctx, citizen.ID(uuid.New()), successor, journal.SourceReference{Source: "test", Reference: "taken"}))
+	still, err := b.journal.Reference(ctx, "test", "taken")
+	require.NoError(t, err)
+	require.Equal(t, ids[0], still[0])
+}

@@ -100,6 +100,8 @@ func TestChildrenAreCovered(t *testing.T) {
 	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	mother, father, child, grown := b.family(t)
+	ward := b.bornOn(t, b.daysFrom(-30, 0))
+	b.proxied(t, registrar, ward, command.Proxying{Proxy: mother, Kind: journal.ProxyGuardian})
 	acts := func(proxy citizen.ID) bool {
 		_, err := b.command.Tell(ctx, by(self(proxy)), child, address(t, b.journal, "1 First St"))
 		if err != nil {
@@ -121,7 +123,8 @@ func TestChildrenAreCovered(t *testing.T) {
 	require.True(t, b.protected(t, mother))
 	require.True(t, b.protected(t, child))
 	require.False(t, b.protected(t, father))
-	require.False(t, b.protected(t, grown), "only minors are covered, and an attorney is no parent")
+	require.False(t, b.protected(t, grown), "an attorney is no parent")
+	require.False(t, b.protected(t, ward), "only minors are covered")
 	require.True(t, acts(mother))
 	require.False(t, acts(father))
 	_, err := b.command.Preview(ctx, self(father), child, address(t, b.journal, "1 First St"))

@@ -32,8 +32,6 @@ type Config struct {
 	// CachedStates bounds how many citizens' folded states are kept in memory (default 32,768, about 20 MiB). A stale one does no harm:
 	// the append that was judged by it is refused.
 	CachedStates int
-	// Unprotected shows protected people to everybody. It is there for the negative control of the tests that look for a leak; never set it.
-	Unprotected bool
 }
 
 // Journal reads and writes typed events. It is safe for concurrent use.
@@ -47,8 +45,6 @@ type Journal struct {
 	states   *lru.Cache[citizen.ID, *State]
 	law      atomic.Pointer[Law]
 	head     atomic.Int64 // latest recorded at seen, µs since the epoch
-
-	unprotected bool // Config.Unprotected
 }
 
 // ReadGenesis reads the record at position 0, or eventstore.ErrNoGenesis.
@@ -85,7 +81,6 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &Journal{store: cfg.Store, keyring: cfg.Keyring, registry: cfg.Registry, clock: cfg.Clock, genesis: genesis, zone: zone, states: states}
-	j.unprotected = cfg.Unprotected
 	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (s *State) VisibleTo(actor Actor, on consent.Date) bool {
 
 // Hides says whether a citizen is hidden from an actor on a day (VisibleTo).
 func (j *Journal) Hides(s *State, actor Actor, on consent.Date) bool {
-	return !s.VisibleTo(actor, on) && !j.unprotected
+	return !s.VisibleTo(actor, on)
 }
 
 // UnderRestriction says whether the decisions were made while the citizen was protected, and so would betray it.
@@ -148,7 +148,7 @@ func (p Protection) Hidden(ctx context.Context, actor Actor, ids ...citizen.ID) 
 		if err != nil {
 			return nil, err
 		}
-		out[i] = row.hides(actor, id, today) && !p.journal.unprotected
+		out[i] = row.hides(actor, id, today)
 	}
 	return out, nil
 }
@@ -169,7 +169,7 @@ func (p Protection) HiddenFrom(ctx context.Context, actor Actor) (map[citizen.ID
 		if err != nil {
 			return nil, err
 		}
-		if id := citizen.ID(rows[i].Key[1:]); row.hides(actor, id, today) && !p.journal.unprotected {
+		if id := citizen.ID(rows[i].Key[1:]); row.hides(actor, id, today) {
 			out[id] = true
 		}
 	}

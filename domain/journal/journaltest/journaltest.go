@@ -23,8 +23,6 @@ type Options struct {
 	Clock func() time.Time // the process's; default time.Now
 	Wall  bool             // the log's clock is the wall clock
 	Mode  string           // default sandbox
-	// Unprotected shows protected people to everybody: a negative control.
-	Unprotected bool
 }
 
 // New returns a journal on an empty embedded store that holds its genesis alone.
@@ -76,7 +74,7 @@ func open(t testing.TB, o Options, g journal.Genesis, store eventstore.Store, ke
 	require.NoError(t, err)
 	registry, err := schemas.New()
 	require.NoError(t, err)
-	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock, Unprotected: o.Unprotected})
+	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock})
 	require.NoError(t, err)
 	return j
 }
