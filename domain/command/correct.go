@@ -107,7 +107,7 @@ func (t *target) stands(actor journal.Actor, state *journal.State, pointer strin
 		return citizen.RejectAt(citizen.CodeNotYourChange, pointer)
 	case !mayTell(actor, t.fact.Type):
 		return stranger
-	case t.correction && !verifying, !t.correction && !state.Stands(t.position), t.correction && state.Corrected[t.fact.Corrects] != t.position:
+	case t.correction && !verifying, !state.Stands(t.position):
 		return citizen.RejectAt(citizen.CodeAlreadyCorrected, pointer)
 	}
 	return nil

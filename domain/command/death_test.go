@@ -176,3 +176,43 @@ func TestARegistrarDecidesOnReports(t *testing.T) {
 		require.Empty(t, b.queue(t))
 	})
 }
+
+// TestADeathThatWasPutRightIsTakenBackWhole: also the correction of its date, given or not yet given.
+func TestADeathThatWasPutRightIsTakenBackWhole(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.load(t)
+	ctx := context.Background()
+	id := b.resident(t)
+	_, err := b.command.Link(ctx, by(clerk), id, command.Linking{Ministry: "moh", ClientReference: "r", Means: "counter"})
+	require.NoError(t, err)
+	died := b.told(t, registrar, id, death(t, b.journal))
+	right := fact(t, b.journal, "death-registered", map[string]any{"death_date": "2026-01-02", "reported_by": "spouse"})
+	dated := b.told(t, registrar, id, correct(t, b, died.Position, right))
+	b.told(t, registrar, id, lives(t, b, died.Position))
+	states, err := b.journal.FreshStates(ctx, id)
+	require.NoError(t, err)
+	for _, position := range []int64{died.Position, dated.Position} {
+		require.False(t, states[0].Stands(position))
+	}
+	page, err := b.delivery.Next(ctx, "moh.health-card", 0, 0, 100, 0)
+	require.NoError(t, err)
+	require.Empty(t, page.Messages, "nothing of it was given, and nothing is")
+
+	died = b.told(t, registrar, id, death(t, b.journal))
+	dated = b.told(t, registrar, id, correct(t, b, died.Position, right))
+	page, err = b.delivery.Next(ctx, "moh.health-card", 0, 0, 100, 0)
+	require.NoError(t, err)
+	require.Len(t, page.Messages, 1)
+	taken := b.told(t, registrar, id, lives(t, b, died.Position))
+	page, err = b.delivery.Next(ctx, "moh.health-card", 0, 1, 100, 0)
+	require.NoError(t, err)
+	require.Len(t, page.Messages, 1)
+	given, err := journal.NewTrail(b.journal).Given(ctx, id)
+	require.NoError(t, err)
+	require.Len(t, given, 2)
+	require.Equal(t, dated.Position, given[0].Item.Position)
+	require.Equal(t, "retracted", given[1].Item.Kind)
+	require.Equal(t, taken.Position, given[1].Item.Position)
+	require.Equal(t, int64(1), given[1].Item.Corrects)
+}

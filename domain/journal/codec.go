@@ -45,7 +45,7 @@ var hubKinds = map[string]kind{
 	TypeChangeCorrected:  {eventstore.Facts, true, decodeCorrected},
 	TypeChangeCancelled:  {eventstore.Facts, true, decodeAs[ChangeCancelled]},
 	TypeChangeVerified:   {eventstore.Facts, false, decodeAs[ChangeVerified]},
-	TypeDeathCorrected:   {eventstore.Facts, false, decodeAs[DeathCorrected]},
+	TypeDeathCorrected:   {eventstore.Facts, true, decodeAs[DeathCorrected]},
 	TypeProxyGranted:     {eventstore.Evidence, false, decodeAs[ProxyGranted]},
 	TypeProxyEnded:       {eventstore.Evidence, false, decodeAs[ProxyEnded]},
 	TypeRestrictionSet:   {eventstore.Evidence, true, decodeAs[RestrictionSet]},

@@ -165,6 +165,9 @@ func (s *State) correct(position, by int64) {
 	if s.Corrected == nil {
 		s.Corrected = map[int64]int64{}
 	}
+	if before, again := s.Corrected[position]; again { // a death whose date was put right is taken back: that correction goes with it
+		s.Corrected[before] = by
+	}
 	s.Corrected[position] = by
 }
 
