@@ -241,8 +241,14 @@ type receiptBody struct {
 	Stands     bool             `json:"stands" doc:"it still holds: it was neither corrected nor cancelled since"`
 	About      *mentionLine     `json:"about,omitempty" doc:"the change that it corrects, cancels or verifies"`
 	Since      []mentionLine    `json:"since" doc:"what was told about it later"`
-	Decisions  []OutcomeLine    `json:"decisions" doc:"one for each agreement that names the type"`
+	Decisions  []toldLine       `json:"decisions" doc:"one for each agreement that names the type"`
 	Retracted  []retractionLine `json:"retracted" doc:"to whom a wrong value had been given, who were told that it is wrong and not what is right"`
+}
+
+// toldLine is one agreement's line of a receipt, explained to the citizen.
+type toldLine struct {
+	OutcomeLine
+	Explain bilingue `json:"explain" doc:"the decision as a sentence"`
 }
 
 // OutcomeLine is one agreement's line under a change that was told. Exported as VerdictLine is.
@@ -269,12 +275,13 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	}
 	out := &receiptOutput{Body: receiptBody{
 		Receipt: t.Receipt, Position: t.Position, RecordedAt: t.RecordedAt, Type: t.Change.Type, Effective: t.Change.Effective, Data: t.Change.Data,
-		Assurance: t.Change.Assurance(), Told: t.Type, Stands: t.Stands(), Decisions: make([]OutcomeLine, len(t.Outcomes)),
+		Assurance: t.Change.Assurance(), Told: t.Type, Stands: t.Stands(), Decisions: make([]toldLine, len(t.Outcomes)),
 	}}
 	out.Body.About, out.Body.Since, out.Body.Retracted = rightOf(&t)
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
-		line := OutcomeLine{VerdictLine: decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)}
+		line := toldLine{Explain: bilingue(o.Explain)}
+		line.VerdictLine = decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)
 		if o.Given != nil {
 			line.GivenAt = &o.Given.At
 			line.Status, line.StatusAt = statusOf(o.Given)

@@ -45,6 +45,7 @@ type Outcome struct {
 	Reason    consent.Reason    // None: shared
 	Given     *journal.Given    // where it was given a number; nil: not yet, or withheld
 	Refusal   string            // why the ministry rejected it, in its own words; empty where it gave no reason
+	Explain   consent.Text      // the decision as a sentence to the citizen
 }
 
 // kindRetracted is the kind of an item by which a ministry hears that a value it was given is wrong, and not what is right.
@@ -68,13 +69,18 @@ func (p *Projection) Changes(ctx context.Context, id citizen.ID) ([]Told, error)
 	if err != nil {
 		return nil, err
 	}
+	said := answers{}
 	for i := range entries {
+		said.hear(&entries[i])
 		decided, ok := entries[i].Event.(journal.Decided)
 		if !ok {
 			continue
 		}
 		if at, ok := index[entries[i].Cause]; ok {
 			out[at].Outcomes = p.outcomes(law, out[at].Change.Type, out[at].Position, decided, given)
+			for k, line := range p.explain(law, out[at].Change.Type, decided, said) {
+				out[at].Outcomes[k].Explain = line
+			}
 		}
 	}
 	for _, g := range given {

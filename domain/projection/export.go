@@ -96,14 +96,16 @@ func (p *Projection) Export(ctx context.Context, id citizen.ID) (*Export, error)
 		return nil, err
 	}
 	types := make(map[int64]string, len(entries)) // of facts, by position
+	said := answers{}
 	for i := range entries {
+		said.hear(&entries[i])
 		types[entries[i].Position] = told[i].Type
 		record, err := p.exportRecord(&entries[i])
 		if err != nil {
 			return nil, err
 		}
 		if decided, ok := entries[i].Event.(journal.Decided); ok {
-			record.Decisions = p.exportDecisions(law, types[entries[i].Cause], decided)
+			record.Decisions = p.exportDecisions(law, types[entries[i].Cause], decided, said)
 		}
 		out.Records = append(out.Records, record)
 	}
@@ -135,10 +137,23 @@ func (p *Projection) exportRecord(e *journal.Entry) (ExportRecord, error) {
 	return record, err
 }
 
-// exportDecisions explains decisions about a fact of a type.
-func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided journal.Decided) []ExportDecision {
+// answers are the agreements to which a citizen said no last: they withdrew a consent that they had given.
+type answers map[string]bool
+
+// hear takes the next of a citizen's entries.
+func (a answers) hear(e *journal.Entry) {
+	switch event := e.Event.(type) {
+	case journal.ConsentWithdrawn:
+		a[event.Agreement] = true
+	case journal.ConsentGranted:
+		delete(a, event.Agreement)
+	}
+}
+
+// explain says each decision about a fact of a type to the citizen.
+func (p *Projection) explain(law *journal.Law, eventType string, decided journal.Decided, said answers) []consent.Text {
 	row, _ := p.journal.Registry().Row(eventType)
-	out := make([]ExportDecision, len(decided.Decisions))
+	out := make([]consent.Text, len(decided.Decisions))
 	for i, d := range decided.Decisions {
 		agreement, ok := law.Agreement(d.Agreement, d.Version)
 		if !ok { // it has ended: its name is all that is left of it here
@@ -152,9 +167,21 @@ func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided
 				}
 			}
 		}
+		out[i] = consent.Text{
+			EN: consent.ExplainToCitizen(agreement, eventType, d.Reason, said[d.Agreement], en, "en"),
+			FR: consent.ExplainToCitizen(agreement, eventType, d.Reason, said[d.Agreement], fr, "fr"),
+		}
+	}
+	return out
+}
+
+func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided journal.Decided, said answers) []ExportDecision {
+	explained := p.explain(law, eventType, decided, said)
+	out := make([]ExportDecision, len(decided.Decisions))
+	for i, d := range decided.Decisions {
 		out[i] = ExportDecision{
 			Agreement: d.Agreement, Version: d.Version, Fields: append([]string{}, p.journal.FieldNames(eventType, d.Fields)...), Reason: d.Reason.String(),
-			Explain: consent.Text{EN: consent.Explain(agreement, eventType, d.Reason, en, "en"), FR: consent.Explain(agreement, eventType, d.Reason, fr, "fr")},
+			Explain: explained[i],
 		}
 	}
 	return out
