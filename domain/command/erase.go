@@ -106,9 +106,21 @@ func heldUntil(state *journal.State, class eventstore.Class, on consent.Date) (u
 // eraserScope is the namespace of the hub's own commands that finish an erasure.
 const eraserScope = "hub/eraser"
 
-// destroy destroys the keys that an erased event names and says so on the log. It may be repeated after a crash at any instruction: a
-// destroyed key stays so, and the append is known by its command.
+// destroy finishes an erasure: the keys, then what was told under ids that were merged into the erased one. It may be repeated after a crash
+// at any instruction.
 func (h *Handler) destroy(ctx context.Context, erased *journal.Entry) ([]journal.KeysDestroyed, error) {
+	keys, err := h.destroyKeys(ctx, erased)
+	event, _ := erased.Event.(journal.Erased)
+	if err != nil || !slices.Contains(event.Classes, eventstore.Facts) {
+		return keys, err
+	}
+	merged, err := h.eraseMerged(ctx, citizen.ID(erased.Subject))
+	return append(keys, merged...), err
+}
+
+// destroyKeys destroys the keys that an erased event names and says so on the log: a destroyed key stays so, and the append is known by its
+// command.
+func (h *Handler) destroyKeys(ctx context.Context, erased *journal.Entry) ([]journal.KeysDestroyed, error) {
 	event, ok := erased.Event.(journal.Erased)
 	if !ok {
 		return nil, errors.New("command: not an erasure")
@@ -129,6 +141,44 @@ func (h *Handler) destroy(ctx context.Context, erased *journal.Entry) ([]journal
 	}
 	_, err = h.journal.Append(ctx, step)
 	return keys, err
+}
+
+// eraseMerged closes what was told under ids that were merged into one that was erased: it is the same person's. Each has its own event,
+// known by its command however often this is done.
+func (h *Handler) eraseMerged(ctx context.Context, id citizen.ID) ([]journal.KeysDestroyed, error) {
+	others, err := journal.NewRelatives(h.journal).MergedInto(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var keys []journal.KeysDestroyed
+	for _, other := range others {
+		c := Command{Scope: eraserScope, ID: hubCommandID("merged " + other.String()).String(), Issuer: journal.IssuerHub}
+		result, err := h.do(ctx, c, other, func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+			if state.Gone == nil || state.Gone.Why != journal.TypeCitizensMerged {
+				return verdict{}, settled
+			}
+			erased := journal.Erased{
+				Classes: []eventstore.Class{eventstore.Facts}, Kept: kept(state, day, eventstore.Evidence, eventstore.AccessTrail, eventstore.Contact),
+			}
+			return verdict{events: []journal.New{about(state, erased, journal.Meta{})}}, nil
+		})
+		if errors.Is(err, settled) { // erased already, by its own command
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries, err := h.journal.Read(ctx, result.Position)
+		if err != nil {
+			return nil, err
+		}
+		destroyed, err := h.destroyKeys(ctx, &entries[0])
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, destroyed...)
+	}
+	return keys, nil
 }
 
 // hubNamespace makes the ids of the hub's own commands (UUID version 5) from what triggers them, so that a repeat is known by the store.

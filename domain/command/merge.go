@@ -8,7 +8,7 @@ import (
 )
 
 // Merge says that two ids are those of one person. The going one ends: nobody is served under it any more, and whoever is not an officer
-// finds nobody there. The kept one gets, in the same append, the links that it lacks and the protection that it lacks, and acts for whomever
+// finds nobody there. The kept one gets, in the same append, the links and the protection that it lacks and legal holds, and acts for whomever
 // the going one acted for. Consents are not carried over: they were given by somebody who did not know of the other id. Only a protector
 // may merge somebody who is protected; to an officer they are unknown.
 //
@@ -55,7 +55,7 @@ func judgeMerge(going, kept *journal.State, reason string) *citizen.Rejection {
 	return judgeWhy(reason)
 }
 
-// takenOver is what the kept id gets from the going one.
+// takenOver is what the kept id gets from the going one: links, protection, and the orders of authorities that nothing be erased.
 func takenOver(going, kept *journal.State, day journal.Day) []any {
 	var events []any
 	if heldProxy(kept, going.ID) != nil { // nobody is their own proxy
@@ -65,6 +65,9 @@ func takenOver(going, kept *journal.State, day journal.Day) []any {
 		if _, linked := kept.Standing.Link(link.Ministry); !linked {
 			events = append(events, journal.MinistryLinked{Ministry: link.Ministry, ClientReference: link.Reference, Means: "merge"})
 		}
+	}
+	for _, hold := range going.Holds {
+		events = append(events, hold)
 	}
 	for _, r := range going.Standing.Restrictions {
 		if (r.Until != 0 && r.Until < day.Date) || isRestrictedThrough(kept, r.Through) {

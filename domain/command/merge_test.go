@@ -14,6 +14,7 @@ import (
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore"
 )
 
 var officer = journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: "officer-1"}
@@ -289,4 +290,41 @@ func TestAMergeGoesOnAfterACrash(t *testing.T) {
 	found, err = b.journal.Reference(ctx, "test", late...)
 	require.NoError(t, err)
 	require.Equal(t, make([]citizen.ID, 2), found, "nothing leads to who was erased")
+}
+
+// TestErasingAMergedPerson closes what was told under every id of theirs; a hold on any of them stands against it.
+func TestErasingAMergedPerson(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) {
+		ctx := context.Background()
+		ids := []citizen.ID{b.resident(t), b.resident(t), b.resident(t)} // 0 → 1 → 2
+		for _, id := range ids {
+			_, err := b.command.Tell(ctx, by(source), id, address(t, b.journal, "1 Canary St"))
+			require.NoError(t, err)
+		}
+		_, err := b.command.Hold(ctx, by(officer), ids[0], journal.LegalHoldSet{Authority: "court", Classes: []eventstore.Class{eventstore.Facts}})
+		require.NoError(t, err)
+		require.NoError(t, b.merge(officer, ids[0], ids[1]))
+		require.NoError(t, b.merge(officer, ids[1], ids[2]))
+		b.refused(t, "legal-hold", "-", func() error { _, err := b.command.Erase(ctx, by(self(ids[2])), ids[2]); return err })
+		_, err = b.command.LiftHold(ctx, by(officer), ids[2], "court")
+		require.NoError(t, err)
+		ask := by(self(ids[2]))
+		erasure, err := b.command.Erase(ctx, ask, ids[2])
+		require.NoError(t, err)
+		require.Len(t, erasure.Keys, 6, "the key of the facts and the pairwise secret of each")
+		for _, id := range ids {
+			for _, e := range b.history(t, id) {
+				if e.Class == eventstore.Facts {
+					require.True(t, e.IsErased(), e.Type)
+				}
+			}
+			require.Equal(t, journal.TypeErased, b.state(t, id).Gone.Why)
+		}
+		head := b.head(t)
+		_, err = b.command.Erase(ctx, ask, ids[2])
+		require.NoError(t, err)
+		require.NoError(t, b.journal.Rebuild(ctx, b.command.Eraser(), nil))
+		require.Equal(t, head, b.head(t), "done once, however often it is asked")
+	})
 }
