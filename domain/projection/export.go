@@ -188,7 +188,7 @@ func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided
 }
 
 func (p *Projection) exportGiven(ctx context.Context, law *journal.Law, id citizen.ID, types map[int64]string) ([]ExportGiven, error) {
-	given, err := p.trail.Given(ctx, id)
+	given, err := p.given(ctx, id)
 	if err != nil {
 		return nil, err
 	}

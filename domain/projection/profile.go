@@ -210,17 +210,11 @@ func (p *Projection) WhoSaw(ctx context.Context, id citizen.ID) ([]Seen, error) 
 		}
 		out = append(out, s)
 	}
-	others, err := p.relatives.MergedInto(ctx, id)
+	looks, err := p.looks(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range append(others, id) {
-		looks, err := p.looks(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, looks...)
-	}
+	out = append(out, looks...)
 	slices.SortStableFunc(out, func(a, b Seen) int { return b.At.Compare(a.At) })
 	return out, nil
 }
@@ -242,11 +236,22 @@ func (p *Projection) factTypes(ctx context.Context, positions []int64) ([]string
 	return types, nil
 }
 
+// looks lists who in office looked at a citizen, also under ids that were merged into theirs.
 func (p *Projection) looks(ctx context.Context, id citizen.ID) ([]Seen, error) {
-	positions, err := p.trail.Accesses(ctx, id)
+	ids, err := p.relatives.MergedInto(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	ids = append(ids, id)
+	var positions []int64
+	for _, id := range ids {
+		looked, err := p.trail.Accesses(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		positions = append(positions, looked...)
+	}
+	slices.Sort(positions)
 	entries, err := p.journal.Read(ctx, positions...)
 	if err != nil && !errors.Is(err, seal.ErrDestroyed) {
 		return nil, err
@@ -261,7 +266,7 @@ func (p *Projection) looks(ctx context.Context, id citizen.ID) ([]Seen, error) {
 		kind := journal.ActorKind(entries[i].ActorKind)
 		out = append(out, Seen{At: entries[i].RecordedAt, Access: &Access{
 			Actor: kind, Kind: look.Kind, Reason: look.Reason, Case: look.Case, HiddenUntil: look.HiddenUntil, HiddenWhy: look.HiddenWhy,
-			Refused: look.About == id.String(),
+			Refused: slices.ContainsFunc(ids, func(id citizen.ID) bool { return look.About == id.String() }),
 		}})
 	}
 	return out, nil

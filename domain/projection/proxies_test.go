@@ -108,6 +108,11 @@ func TestAMergedPersonSeesAll(t *testing.T) {
 	_, err := b.command.Grant(b.ctx, b.as(journal.ActorSource), going, command.Choice{Agreement: "outdoors-card"})
 	require.NoError(t, err)
 	b.move(kept, "mailing", "2 Second St")
+	for _, id := range []citizen.ID{kept, going, kept} {
+		look := journal.New{Event: journal.Accessed{Kind: "why", Reason: "test"}, Aggregate: journal.AccessesAggregate, Subject: id, Cause: -1}
+		_, err := b.journal.Append(b.ctx, journal.Step{Events: []journal.New{look}})
+		require.NoError(t, err)
+	}
 	merges, err := b.projection.Merges(b.ctx, kept)
 	require.NoError(t, err)
 	require.Empty(t, merges)
@@ -133,7 +138,14 @@ func TestAMergedPersonSeesAll(t *testing.T) {
 	require.Equal(t, 1, given)
 	seen, err := b.projection.WhoSaw(b.ctx, kept)
 	require.NoError(t, err)
-	require.Len(t, seen, 1)
+	require.Len(t, seen, 4, "what was given, and who looked, under either id")
+	export, err := b.projection.Export(b.ctx, kept)
+	require.NoError(t, err)
+	require.Len(t, export.Given, 1)
+	require.Len(t, export.Looks, 3)
+	for i, record := range export.Records[1:] {
+		require.Greater(t, record.Position, export.Records[i].Position)
+	}
 	merges, err = b.projection.Merges(b.ctx, kept)
 	require.NoError(t, err)
 	require.Len(t, merges, 1)
