@@ -80,8 +80,11 @@ func (d Difference) only(keep func(*Change) bool) Difference {
 	return out
 }
 
-// asked is what a grant of an older version holds back.
-var asked = map[string]bool{WhatFields: true}
+// asked is what a grant of an older version holds back (earlierShare).
+var asked = map[string]bool{
+	WhatFields: true, WhatMinAge: true, WhatMaxAge: true, WhatAddressKind: true, WhatProvince: true, WhatPopulation: true, WhatMinAssurance: true,
+	WhatReceivesProtected: true,
+}
 
 // Compare says what changes from one version of an agreement to another, each judged alone: what either shares with those who were asked
 // for it. Shares come first, by the older version's order.

@@ -76,21 +76,22 @@ func (e *eventRules) judge(d *Decision, c *candidate, standing *Standing, fact *
 	}
 	d.Fields = c.fields & fact.Carried
 	if d.grant != noGrantNeeded {
-		d.Fields &= e.granted(c, int(d.Version), &standing.Grants[d.grant-1])
+		d.Fields &= e.granted(c, d, standing, fact, age)
 	}
 	if d.Fields == 0 {
 		d.Reason = NoFields
 	}
 }
 
-// granted is what a grant covers of the type's fields. A wider version needs a new grant: one of an older version covers only what that
-// version shared, and nothing if the rules don't know that version.
-func (e *eventRules) granted(c *candidate, version int, grant *Grant) FieldSet {
+// granted is what the citizen's grant covers of a fact's fields. A wider version needs a new grant: one of an older version covers only
+// what that version shared, of whom and when it did; and nothing if the rules don't know that version.
+func (e *eventRules) granted(c *candidate, d *Decision, standing *Standing, fact *Fact, age age) FieldSet {
+	grant := &standing.Grants[d.grant-1]
 	covered := c.fields
-	if grant.Version != version {
+	if grant.Version != int(d.Version) {
 		covered = 0
-		for _, share := range c.earlier {
-			if share.version == grant.Version {
+		for i := range c.earlier {
+			if share := &c.earlier[i]; share.version == grant.Version && share.covers(standing, fact, age) {
 				covered = share.fields
 			}
 		}

@@ -154,7 +154,7 @@ func oracleVerdict(versions []Agreement, s story, q question, today string, notA
 	}
 	var fields []string
 	for _, name := range share.Fields {
-		if slices.Contains(q.carried, name) && (a.Basis.Kind == "statute" || oracleGranted(versions, grant, q.event, name)) {
+		if slices.Contains(q.carried, name) && (a.Basis.Kind == "statute" || oracleGranted(versions, grant, s, q, today, name)) {
 			fields = append(fields, name)
 		}
 	}
@@ -165,16 +165,21 @@ func oracleVerdict(versions []Agreement, s story, q question, today string, notA
 	return "shared" + judged + " " + strings.Join(fields, " ")
 }
 
-// oracleGranted: the grant names the field (or all), and the version that it is for shared it of this event type.
-func oracleGranted(versions []Agreement, grant told, event, name string) bool {
+// oracleGranted: the grant names the field (or all), and the version that it is for shared it of this event type, of such a person and in
+// such a case. That a link began later than the newest version allows was judged before.
+func oracleGranted(versions []Agreement, grant told, s story, q question, today, name string) bool {
 	if grant.fields != nil && !slices.Contains(grant.fields, name) {
 		return false
 	}
 	for _, a := range versions {
 		if a.Version == grant.version {
 			for _, share := range a.Shares {
-				if share.Event == event {
-					return slices.Contains(share.Fields, name)
+				if share.Event == q.event {
+					failed, _ := oracleFailed(share.When, s.birthday(), q)
+					hidden := q.restricted && (q.protectedUntil == "" || today <= q.protectedUntil) && !a.ReceivesProtected
+					stranger := a.Population == "linked" && s.link(a.Ministry) == -1
+					unsure := a.MinAssurance == "verified" && !q.verified
+					return slices.Contains(share.Fields, name) && len(failed) == 0 && !hidden && !stranger && !unsure
 				}
 			}
 		}

@@ -41,10 +41,28 @@ type candidate struct {
 	earlier           []earlierShare
 }
 
-// earlierShare is what an older version of the agreement shared of the type. A grant of that version covers no more than that.
+// earlierShare is what an older version of the agreement shared of the type, and when. A grant of that version covers no more than that.
 type earlierShare struct {
-	version int
-	fields  FieldSet
+	version           int
+	fields            FieldSet
+	when              condition
+	receivesProtected bool
+	verifiedOnly      bool
+	ministry          string // of the clients to whom the version was restricted; empty: everybody
+}
+
+// covers says whether the version would have shared anything of a fact. Validity is the newest version's matter.
+func (s *earlierShare) covers(standing *Standing, fact *Fact, age age) bool {
+	if standing.IsProtected(fact.Recorded) && !s.receivesProtected {
+		return false
+	}
+	if s.ministry != "" && standing.linkIndex(s.ministry) < 0 {
+		return false
+	}
+	if s.verifiedOnly && !fact.Verified {
+		return false
+	}
+	return s.when.failed(fact, age) == 0
 }
 
 // Compile compiles agreements. fieldsOf gives the fields of an event type in bit order, nil for an unknown type. Of several versions of one
@@ -173,9 +191,13 @@ func (e *eventRules) known(names []string) FieldSet {
 func (e *eventRules) earlier(versions []Agreement, eventType string) []earlierShare {
 	var shares []earlierShare
 	for i := range versions {
-		share := earlierShare{version: versions[i].Version}
-		if s := versions[i].Share(eventType); s != nil {
-			share.fields = e.known(s.Fields)
+		a := &versions[i]
+		share := earlierShare{version: a.Version, receivesProtected: a.ReceivesProtected, verifiedOnly: a.MinAssurance == AssuranceVerified}
+		if a.Population != PopulationAll {
+			share.ministry = a.Ministry
+		}
+		if s := a.Share(eventType); s != nil {
+			share.fields, share.when = e.known(s.Fields), compileConditions(&s.When)
 		}
 		shares = append(shares, share)
 	}
