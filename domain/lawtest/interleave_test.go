@@ -221,6 +221,14 @@ func onPostgres(t *testing.T, seed uint64) *world {
 	return start(t, seed, store, keys, asItIs)
 }
 
+// many is fewer where the suite is to be short: under the race detector, and in `make check`.
+func many(rounds int) int {
+	if testing.Short() {
+		return min(rounds, 200)
+	}
+	return rounds
+}
+
 func asItIs(s eventstore.Store) eventstore.Store { return s }
 
 func TestRandomInterleavings(t *testing.T) {
@@ -229,14 +237,14 @@ func TestRandomInterleavings(t *testing.T) {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
 			w := onSQLite(t, *seed+uint64(part), asItIs)
-			breaches := w.play(t, *rounds/2)
+			breaches := w.play(t, many(*rounds/2))
 			t.Logf("seed %d: accepted %v, refused %v, %d pages left", *seed, w.accepted, w.refused, len(w.handouts))
 			require.Empty(t, breaches)
 			for _, what := range []string{
 				"address-changed", "change-corrected", "change-cancelled", "change-verified", "grant", "withdraw", "link", "unlink", "restrict", "lift",
 				"death-registered", "death-corrected", "erase", "snapshots", "look", "pull",
 			} {
-				require.NotZero(t, w.accepted[what], "no round in which %s was accepted", what)
+				require.True(t, testing.Short() || w.accepted[what] > 0, "no round in which %s was accepted", what)
 			}
 		})
 	}
@@ -245,7 +253,7 @@ func TestRandomInterleavings(t *testing.T) {
 func TestRandomInterleavingsOnPostgres(t *testing.T) {
 	t.Parallel()
 	w := onPostgres(t, *seed)
-	breaches := w.play(t, *onPG)
+	breaches := w.play(t, many(*onPG))
 	t.Logf("seed %d: accepted %v, refused %v, %d pages left", *seed, w.accepted, w.refused, len(w.handouts))
 	require.Empty(t, breaches)
 }
@@ -253,6 +261,9 @@ func TestRandomInterleavingsOnPostgres(t *testing.T) {
 // The checker must find what it is there to find. Each control breaks one thing of the store below the hub that gives to ministries.
 func TestTheCheckerFindsBreaches(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a breach takes some hundreds of rounds to show")
+	}
 	for name, control := range map[string]struct {
 		seen      func(eventstore.Store) eventstore.Store
 		invariant string
