@@ -83,7 +83,9 @@ func TestEachConditionAtItsEdge(t *testing.T) {
 		change func(a *Agreement, s *Standing, f *Fact)
 		want   Reason
 	}{
-		"restricted, and received":         {func(a *Agreement, s *Standing, _ *Fact) { s.Restrictions, a.ReceivesProtected = []Restriction{{}}, true }, None},
+		"restricted, and received": {func(a *Agreement, s *Standing, _ *Fact) {
+			s.Restrictions, a.ReceivesProtected = []Restriction{{}}, true
+		}, None},
 		"first day of validity":            {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20260101 }, None},
 		"day before validity":              {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20251231 }, NotInForce},
 		"last day of validity":             {func(_ *Agreement, _ *Standing, f *Fact) { f.Recorded = 20260630 }, None},

@@ -204,7 +204,9 @@ func (a *app) follow(group *errgroup.Group, work context.Context) {
 	}
 	snapshots := a.command.Snapshots()
 	group.Go(func() error { return a.keep(work, "snapshots", func() error { return snapshots.Run(work) }) })
-	group.Go(func() error { return a.keep(work, "retention", func() error { return a.command.Retention().Run(work) }) })
+	group.Go(func() error {
+		return a.keep(work, "retention", func() error { return a.command.Retention().Run(work) })
+	})
 	group.Go(func() error { return a.keep(work, "eviction", func() error { return a.journal.EvictErased(work) }) })
 }
 
