@@ -20,8 +20,8 @@ func (s *server) counterRoutes() {
 		body:        linkForBody{}, codes: append([]string{citizen.CodeUnknownMinistry}, codes...),
 	}, s.linkFor)
 	register(s, route{
-		method: http.MethodPost, path: "/v1/links/end", id: "unlinkFor", tag: "persons", roles: clerks, summary: "End a person's link to a ministry",
-		body: unlinkForBody{}, codes: append([]string{citizen.CodeNotLinked}, codes...),
+		method: http.MethodPost, path: "/v1/links/end", id: "unlinkFor", tag: "persons", roles: clerks,
+		summary: "End a person's link to a ministry", body: unlinkForBody{}, codes: append([]string{citizen.CodeNotLinked}, codes...),
 	}, s.unlinkFor)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,20 +22,23 @@ const (
 	ndjsonType = "application/x-ndjson"
 	maxList    = 4 << 20 // bytes of a list of clients
 	maxFaults  = 100     // how many faults of a list are told
+	listTime   = 5 * time.Minute
 )
 
 // linkRoutes link people to ministries, by a ministry's list and at a counter.
 func (s *server) linkRoutes() {
 	rt := route{
-		method: http.MethodPost, path: "/v1/streams/{stream}/links", id: "links", tag: "streams", roles: []journal.Role{journal.RoleMinistry},
+		method: http.MethodPost, path: "/v1/streams/{stream}/links", id: "links", tag: "streams",
+		roles:   []journal.Role{journal.RoleMinistry},
 		summary: "Link your clients by exact reference data",
-		description: "A list of at most 10,000 of your clients, as a JSON array or as NDJSON. Each is matched against current names, date of birth and, " +
-			"where you give it, the postal code of the home address. `linked`: one person is meant, and now linked to you under your reference. " +
-			"`ambiguous`: more than one person is meant; a postal code may help. `unknown`: nobody is, or nobody of whom you may know, or somebody " +
-			"who is your client under another reference. Of a list with a fault nothing is taken. The same list under the same Idempotency-Key " +
-			"is answered again and links nobody twice. Every list is a look that is recorded, with its counts.",
+		description: "A list of at most 10,000 of your clients, as a JSON array or as NDJSON. Each is matched against current names, birth date " +
+			"and, where you give it, the postal code of the home address. `linked`: one person is meant, and now linked to you under your " +
+			"reference. `ambiguous`: more than one person is meant; a postal code may help. `unknown`: nobody is, or nobody of whom you may " +
+			"know, or somebody who is your client under another reference. Of a list with a fault nothing is taken. The same list under the " +
+			"same Idempotency-Key is answered again and links nobody twice. Every list is a look that is recorded, with its counts.",
 		codes: slices.Concat(repeatCodes, []string{
-			codeUnknownStream, codeOthersStream, codeNoLinks, codeTooLarge, codeMediaType, codeBodyTimeout, citizen.CodeMalformedJSON, citizen.CodeSchema,
+			codeUnknownStream, codeOthersStream, codeNoLinks, codeTooLarge, codeMediaType, codeBodyTimeout, citizen.CodeMalformedJSON,
+			citizen.CodeSchema,
 		}),
 	}
 	text := &huma.Schema{Type: "string"}
@@ -57,7 +61,7 @@ type clientLine struct {
 	GivenNames      string   `json:"given_names" minLength:"1" maxLength:"200"`
 	FamilyName      string   `json:"family_name" minLength:"1" maxLength:"200"`
 	BirthDate       string   `json:"birth_date" format:"date"`
-	PostalCode      string   `json:"postal_code,omitempty" maxLength:"20" doc:"of the home address: tells people of one name and date of birth apart"`
+	PostalCode      string   `json:"postal_code,omitempty" maxLength:"20" doc:"of the home address: tells people of one name apart"`
 }
 
 // linksAnswer is what came of a list.
@@ -109,6 +113,7 @@ func (s *server) links(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return newProblem(citizen.CodeSchema, schemaFault("", "a number is too large"))
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(listTime))
 	stream := r.PathValue("stream")
 	c := s.command(r.Context(), id, journal.ChannelNone, slices.Concat([]byte("POST /v1/streams/"+stream+"/links\n"), content))
 	results, err := s.Command.LinkList(r.Context(), c, stream, clients)

@@ -154,10 +154,15 @@ func TestAClerkLinksWhoIsAtTheCounter(t *testing.T) {
 		code     string
 		pointers []string
 	}{
-		"an unknown ministry": {"/v1/links", object{"person": person, "ministry": "nobody", "client_reference": "c"}, "unknown-ministry", []string{"/ministry"}},
-		"an unknown person":   {"/v1/links", object{"person": object{"reference": "x"}, "ministry": "moh", "client_reference": "c"}, "unknown-person", []string{"/person/reference"}},
-		"no reference":        {"/v1/links", object{"person": person, "ministry": "moh"}, "schema", []string{""}},
-		"no link":             {"/v1/links/end", object{"person": person, "ministry": "mto"}, "not-linked", []string{"/ministry"}},
+		"an unknown ministry": {
+			"/v1/links", object{"person": person, "ministry": "nobody", "client_reference": "c"}, "unknown-ministry", []string{"/ministry"},
+		},
+		"an unknown person": {
+			"/v1/links", object{"person": object{"reference": "x"}, "ministry": "moh", "client_reference": "c"}, "unknown-person",
+			[]string{"/person/reference"},
+		},
+		"no reference": {"/v1/links", object{"person": person, "ministry": "moh"}, "schema", []string{""}},
+		"no link":      {"/v1/links/end", object{"person": person, "ministry": "mto"}, "not-linked", []string{"/ministry"}},
 	} {
 		got := b.call("POST", c.path, "clerk", c.body)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, name)

@@ -17,8 +17,8 @@ func (c *cli) snapshotRun() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Take every snapshot that is due, with progress",
-		Long: "Takes the snapshots that are due: the current and announced values that a stream does not get by itself after a consent, a link,\n" +
-			"or an agreement that comes into force or widens. A running hub does so by itself, and so do import and agreement load. Stopped, it\n" +
+		Long: "Takes the snapshots that are due: the current and announced values that a stream does not get by itself after a consent,\n" +
+			"a link, or an agreement that comes into force or widens. A running hub does so by itself, and so do import and agreement load. Stopped, it\n" +
 			"goes on where it stopped; run twice, or beside a hub, nothing is taken twice.",
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
