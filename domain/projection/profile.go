@@ -93,11 +93,14 @@ type Consent struct {
 	Asks consent.Difference
 }
 
-// Consents lists the agreements by consent, by id.
+// Consents lists the agreements by consent, by id; ErrNotFound for an id that was merged into another.
 func (p *Projection) Consents(ctx context.Context, id citizen.ID) ([]Consent, error) {
 	states, err := p.journal.FreshStates(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if gone := states[0].Gone; gone != nil && gone.Why == journal.TypeCitizensMerged {
+		return nil, ErrNotFound
 	}
 	law, err := p.journal.FreshLaw(ctx)
 	if err != nil {

@@ -156,4 +156,6 @@ func TestAMergedPersonSeesAll(t *testing.T) {
 	require.ErrorIs(t, err, projection.ErrNotFound)
 	_, err = b.projection.Changes(b.ctx, going)
 	require.ErrorIs(t, err, projection.ErrNotFound)
+	_, err = b.projection.Consents(b.ctx, going)
+	require.ErrorIs(t, err, projection.ErrNotFound)
 }
