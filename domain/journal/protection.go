@@ -11,6 +11,7 @@ import (
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/eventstore"
 )
 
 // VisibleTo says whether an actor may know on a day that the citizen exists. A protected citizen is seen by themself, by the proxies whom
@@ -130,14 +131,15 @@ func (p Protection) Apply(ctx context.Context, tx *ViewTx, entries []Entry) erro
 // Hidden says for each citizen whether an actor may know nothing of them now, complete up to the head. The same is read for everyone, also
 // for the zero id.
 func (p Protection) Hidden(ctx context.Context, actor Actor, ids ...citizen.ID) ([]bool, error) {
-	if err := p.catchUp(ctx); err != nil {
-		return nil, err
-	}
 	keys := make([][]byte, len(ids))
 	for i, id := range ids {
 		keys[i] = protectedKey(id)
 	}
-	values, err := p.journal.store.Get(ctx, p.Name(), keys...)
+	var values [][]byte
+	err := p.whole(ctx, func() (err error) {
+		values, err = p.journal.store.Get(ctx, p.Name(), keys...)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -155,10 +157,7 @@ func (p Protection) Hidden(ctx context.Context, actor Actor, ids ...citizen.ID) 
 
 // HiddenFrom returns all citizens of whom an actor may know nothing now, complete up to the head: for lists over everybody.
 func (p Protection) HiddenFrom(ctx context.Context, actor Actor) (map[citizen.ID]bool, error) {
-	if err := p.catchUp(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := p.journal.store.Scan(ctx, p.Name(), []byte{'p'}, []byte{'p' + 1}, 0, false)
+	rows, err := p.scan(ctx, []byte{'p'}, []byte{'p' + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -261,11 +260,8 @@ func (l looked) taken(i int) bool {
 
 // CoveredThrough returns the citizens who are protected through another, complete up to the head.
 func (p Protection) CoveredThrough(ctx context.Context, parent citizen.ID) ([]citizen.ID, error) {
-	if err := p.catchUp(ctx); err != nil {
-		return nil, err
-	}
 	from := throughKey(parent, citizen.ID{})
-	rows, err := p.journal.store.Scan(ctx, p.Name(), from, append(bytes.Clone(from[:17]), bytes.Repeat([]byte{0xff}, 17)...), 0, false)
+	rows, err := p.scan(ctx, from, append(bytes.Clone(from[:17]), bytes.Repeat([]byte{0xff}, 17)...))
 	out := make([]citizen.ID, len(rows))
 	for i, row := range rows {
 		out[i] = citizen.ID(row.Key[17:])
@@ -273,12 +269,33 @@ func (p Protection) CoveredThrough(ctx context.Context, parent citizen.ID) ([]ci
 	return out, err
 }
 
-func (p Protection) catchUp(ctx context.Context) error {
-	head, err := p.journal.Head(ctx)
-	if err == nil {
-		_, err = p.journal.CatchUp(ctx, p, head.Position+1)
+func (p Protection) scan(ctx context.Context, from, to []byte) (rows []eventstore.Row, err error) {
+	err = p.whole(ctx, func() (err error) {
+		rows, err = p.journal.store.Scan(ctx, p.Name(), from, to, 0, false)
+		return err
+	})
+	return rows, err
+}
+
+// whole reads rows that are complete up to the head. A view may be dropped at any moment to be built again; what was read then is read
+// again, for nobody's protection may be overlooked meanwhile.
+func (p Protection) whole(ctx context.Context, read func() error) error {
+	for {
+		head, err := p.journal.Head(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := p.journal.CatchUp(ctx, p, head.Position+1); err != nil {
+			return err
+		}
+		if err := read(); err != nil {
+			return err
+		}
+		at, err := p.journal.store.Checkpoint(ctx, p.Name())
+		if err != nil || at > head.Position {
+			return err
+		}
 	}
-	return err
 }
 
 func (p Protection) today() consent.Date { return p.journal.DayOf(p.journal.Now(Timing{})).Date }
