@@ -190,42 +190,35 @@ func (d *Delivery) judgeFact(ctx context.Context, v *view, r *dueRow) (journal.D
 	}
 	before, err := d.standing(ctx, v, r, r.root)
 	switch {
-	case err != nil || before == 0:
+	case err != nil || before.number == 0:
 		return item, ok, err
 	case ok:
-		item.Kind, item.Corrects = KindCorrection, before
+		item.Kind, item.Corrects = KindCorrection, before.number
 		return item, true, nil
 	}
 	return d.retract(ctx, v, r)
 }
 
 // retract takes back the value that stands at the ministry in a fact's place.
-func (d *Delivery) retract(ctx context.Context, v *view, r *dueRow) (item journal.DisclosedItem, ok bool, err error) {
-	item = r.notice(KindRetracted)
-	places, err := d.inPlace(ctx, v, r.citizen, r.root, r.agreement)
-	for _, g := range places {
-		switch g.kind {
-		case placeValue:
-			item.Corrects, item.Version = g.number, g.version
-		case placeRetracted:
-			item.Corrects = 0
-		}
-	}
-	return item, item.Corrects > 0 && v.hears(&item), err
+func (d *Delivery) retract(ctx context.Context, v *view, r *dueRow) (journal.DisclosedItem, bool, error) {
+	item := r.notice(KindRetracted)
+	value, err := d.standing(ctx, v, r, r.root)
+	item.Corrects, item.Version = value.number, value.version
+	return item, value.number > 0 && v.hears(&item), err
 }
 
-// standing is the number of the value that stands at the ministry in a fact's place; 0 for none.
-func (d *Delivery) standing(ctx context.Context, v *view, r *dueRow, root int64) (number int64, err error) {
+// standing is the value that stands at the ministry in a fact's place; its number is 0 if none does.
+func (d *Delivery) standing(ctx context.Context, v *view, r *dueRow, root int64) (value givenRow, err error) {
 	places, err := d.inPlace(ctx, v, r.citizen, root, r.agreement)
 	for _, g := range places {
 		switch g.kind {
 		case placeValue:
-			number = g.number
+			value = g
 		case placeRetracted:
-			number = 0
+			value = givenRow{}
 		}
 	}
-	return number, err
+	return value, err
 }
 
 // judgeLeft: the citizen has left what an agreement is about, if what held before the new fact stands at the ministry, and the ministry
@@ -249,8 +242,8 @@ func (d *Delivery) judgeLeft(ctx context.Context, v *view, r *dueRow) (item jour
 	if err != nil || root == 0 {
 		return item, false, err
 	}
-	number, err := d.standing(ctx, v, r, root)
-	return item, number > 0, err
+	value, err := d.standing(ctx, v, r, root)
+	return item, value.number > 0, err
 }
 
 // heldBefore is the root of what held on a new fact's effective date before the fact was told; 0 for nothing.

@@ -83,6 +83,23 @@ var scenarios = map[string]func(*world){
 		w.verify(w.move("Kenora"))
 		w.gets("statute", "1 fact Kenora", "2 correction corrects 1.0.1 verified Kenora")
 	},
+	"a correction overtakes a verification that was not disclosed": func(w *world) {
+		told := w.move("Kenora")
+		w.gets("statute", "1 fact Kenora")
+		w.verify(told)
+		w.correct(told, w.today(), "Dryden")
+		w.gets("statute", "2 correction corrects 1.0.1 Dryden")
+		w.gets("sure")
+	},
+	"what was retracted is not corrected but told anew": func(w *world) {
+		w.grant()
+		right := w.correct(w.givenBy("consent", "Kenora"), w.today(), "Dryden")
+		w.withdraw()
+		w.gets("consent", "2 retracted corrects 1.0.1", "3 ended")
+		w.grant()
+		w.verify(right)
+		w.gets("consent", "4 fact verified Dryden")
+	},
 	"what corrects a verified fact corrects the last number": func(w *world) {
 		told := w.move("Kenora")
 		w.verify(told)
@@ -115,9 +132,10 @@ var scenarios = map[string]func(*world){
 		w.grant()
 		w.snapshots()
 		w.withdraw()
-		w.gets("consent")
 		w.grant() // what was due under the former grant is not due under this one
 		w.gets("consent")
+		w.snapshots()
+		w.gets("consent", "1 snapshot Kenora")
 	},
 	"a value that is corrected after its snapshot was taken goes out right, once": func(w *world) {
 		wrong := w.move("Kenora")
@@ -196,6 +214,22 @@ var scenarios = map[string]func(*world){
 		w.move("Kenora")
 		w.move("Gatineau QC")
 		w.gets("ontario", "1 fact Kenora", "2 left-scope")
+	},
+	"a correction of what has left already leaves nothing more": func(w *world) {
+		w.givenBy("ontario", "Kenora")
+		left := w.move("Gatineau QC")
+		w.gets("ontario", "2 left-scope")
+		w.correct(left, w.today(), "Hull QC")
+		w.gets("ontario")
+		w.correct(w.move("Aylmer QC"), w.today(), "Hull QC")
+		w.gets("ontario")
+	},
+	"who leaves the scope of an agreement that is over is told that alone": func(w *world) {
+		w.givenBy("ontario", "Kenora")
+		w.move("Gatineau QC")
+		_, err := w.command.EndAgreement(w.ctx, w.by(operator), "ontario", "")
+		require.NoError(w, err)
+		w.gets("ontario", "2 ended")
 	},
 	"a correction that was never in scope leaves what stands before it": func(w *world) {
 		w.move("Kenora")
@@ -337,6 +371,14 @@ var scenarios = map[string]func(*world){
 		w.after["statute"] = 9
 		w.gets("statute")
 	},
+}
+
+// givenBy moves, and has the agreement's stream read as its first number.
+func (w *world) givenBy(agreement, city string) int64 {
+	w.Helper()
+	told := w.move(city)
+	w.gets(agreement, "1 fact "+city)
+	return told
 }
 
 func (w *world) cancelAfter(agreement string) {
