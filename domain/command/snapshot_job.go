@@ -132,7 +132,7 @@ func (s *Snapshots) jobs(ctx context.Context, letter byte, to []byte) ([]Snapsho
 			return nil, err
 		}
 		if letter == 'f' {
-			out[i].State = JobDone
+			out[i].State, out[i].Done = JobDone, out[i].Total
 		}
 	}
 	return out, nil
@@ -233,7 +233,11 @@ func (s *Snapshots) advance(ctx context.Context, job SnapshotJob, progress func(
 		if err != nil {
 			return false, err
 		}
-		if at >= view.until {
+		over, err := view.over(ctx, at)
+		if err != nil {
+			return false, err
+		}
+		if over {
 			return true, s.finish(ctx, view.job, at, progress)
 		}
 		if _, err = s.journal.CatchUp(ctx, view, at+1); err != nil {
@@ -342,11 +346,26 @@ func (w walk) Name() string { return fmt.Sprintf("%s/%d", snapshotView, w.job.Tr
 // Wants picks the records that lead to the people.
 func (w walk) Wants(eventType string) bool { return eventType == citizen.PersonRegistered }
 
+// over says whether nobody whom the job concerns comes after a position.
+func (w walk) over(ctx context.Context, at int64) (bool, error) {
+	if at >= w.until || at == 0 {
+		return at >= w.until, nil
+	}
+	recs, err := w.s.journal.Store().Read(ctx, at-1)
+	return err == nil && w.later(&recs[0]), err
+}
+
+// later says whether a record is of a day on which the agreement's validity had begun: whoever is registered then has decisions of their
+// own of everything they ever told.
+func (w walk) later(rec *eventstore.Recorded) bool {
+	return w.job.On != 0 && w.s.journal.DayOf(rec.RecordedAt).Date >= w.job.On
+}
+
 // Apply takes the snapshots of the people of one page.
 func (w walk) Apply(ctx context.Context, tx *journal.ViewTx, entries []journal.Entry) error {
 	var people asked
 	for i := range entries {
-		if id, ok := journal.SubjectOf(&entries[i].Recorded); ok && entries[i].Position < w.until {
+		if id, ok := journal.SubjectOf(&entries[i].Recorded); ok && entries[i].Position < w.until && !w.later(&entries[i].Recorded) {
 			people.add(id, trigger{position: w.job.Trigger, approval: w.job.Agreement})
 		}
 	}

@@ -355,7 +355,7 @@ func TestAnAgreementWaitsForItsDay(t *testing.T) {
 	require.NoError(t, err)
 	last := jobs[len(jobs)-1]
 	require.Equal(t, command.JobDone, last.State)
-	require.Equal(t, int64(3), last.People)
+	require.Equal(t, int64(2), last.People, "who came on the day has decisions of their own")
 	require.Equal(t, int64(2), last.Taken)
 	require.Equal(t, last.Total, last.Done)
 }
@@ -422,4 +422,20 @@ func TestASnapshotGivesWhatStandsNow(t *testing.T) {
 	b.link(t, id, "moh", "r")
 	b.settle(t)
 	require.Equal(t, []int64{sure.Position}, slices.Collect(maps.Keys(b.snaps(t, id)[1].facts)), "verified, as it stands now")
+}
+
+// TestAMergeCarriesLinksOver: the id that stays is a client now, and its values are given.
+func TestAMergeCarriesLinksOver(t *testing.T) {
+	t.Parallel()
+	b, _ := setupOn(t, "2026-01-20")
+	going, kept := b.resident(t), b.resident(t)
+	b.link(t, going, "moh", "r-1")
+	home := b.tell(t, kept, address(t, b.journal, "1 First St"))
+	b.settle(t)
+	require.NoError(t, b.merge(officer, going, kept))
+	b.settle(t)
+	require.Empty(t, b.snaps(t, going))
+	require.Equal(t, "r-1", b.reference(t, kept))
+	require.Len(t, b.snaps(t, kept), 1)
+	require.Contains(t, b.snaps(t, kept)[0].facts, home)
 }
