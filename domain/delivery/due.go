@@ -114,7 +114,7 @@ func (f *filing) readAhead(keys [][]byte) error {
 	}
 	values, err := f.journal.Store().Get(f.ctx, f.Name(), keys...)
 	for i := range values {
-		f.known[string(keys[i])] = values[i]
+		f.known[string(keys[i])] = values[i] // #nosec G602 -- a value for each key
 	}
 	return err
 }

@@ -132,7 +132,7 @@ func TestAReaderWaitsForTheDaysEnd(t *testing.T) {
 	t.Parallel()
 	zone, err := time.LoadLocation("America/Toronto")
 	require.NoError(t, err)
-	offset := time.Date(2026, 3, 4, 23, 59, 58, 0, zone).Sub(time.Now())
+	offset := time.Until(time.Date(2026, 3, 4, 23, 59, 58, 0, zone))
 	o := journaltest.Options{Clock: func() time.Time { return time.Now().Add(offset) }, Wall: true}
 	onBothStores(t, o, func(t *testing.T, j *journal.Journal) {
 		w := newWorld(t, j)

@@ -278,7 +278,7 @@ func (j *Journal) FreshStates(ctx context.Context, ids ...citizen.ID) ([]*State,
 	}
 	out := make([]*State, len(ids))
 	for i, recs := range histories {
-		s := &State{ID: ids[i]}
+		s := &State{ID: ids[i]} // #nosec G602 -- a history for each id
 		for k := range recs {
 			e := &Entry{Recorded: recs[k]}
 			if shapesState(recs[k].Type) {

@@ -61,7 +61,7 @@ const (
 	FaultCountsTombstones     Fault = "tombstones are counted as keys"
 	FaultListsNewKeys         Fault = "keys of the epoch itself are listed as earlier"
 	FaultForgetsPages         Fault = "only the first page of earlier keys is listed"
-	FaultAnySecret            Fault = "a secret is replaced whatever stands there"
+	FaultAnySecret            Fault = "a secret is replaced whatever stands there" // #nosec G101 -- the name of a fault
 )
 
 // Faults returns all of them.

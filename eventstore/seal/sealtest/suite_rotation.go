@@ -38,7 +38,7 @@ func destroy(t require.TestingT, store seal.KeyStore, ids ...seal.KeyID) []seal.
 	require.NoError(t, err)
 	require.Len(t, stones, len(ids))
 	for i, stone := range stones {
-		require.Equal(t, seal.StoredKey{KeyID: ids[i], Ref: stone.Ref, Destroyed: true}, stone)
+		require.Equal(t, seal.StoredKey{KeyID: ids[i], Ref: stone.Ref, Destroyed: true}, stone) // #nosec G602 -- as many as ids
 		require.Positive(t, stone.Ref)
 	}
 	return stones
