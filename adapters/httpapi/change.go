@@ -258,6 +258,16 @@ func readLanguage(o *object) string {
 type previewResult struct {
 	Digest    string        `json:"digest" doc:"send it back as preview"`
 	Decisions []VerdictLine `json:"decisions"`
+	Retracted []wrongLine   `json:"retracted" doc:"of a correction or a cancellation: who was given the wrong value, and would be told that it is wrong, but not what is right"`
+}
+
+// wrongLine is a stream that was given a wrong value under an agreement.
+type wrongLine struct {
+	Agreement string   `json:"agreement" example:"library-membership"`
+	Version   int      `json:"version" example:"1"`
+	Stream    string   `json:"stream" example:"library.membership"`
+	Ministry  string   `json:"ministry" example:"library"`
+	Title     bilingue `json:"title"`
 }
 
 // VerdictLine is one agreement's line under a change. It is exported because huma describes no embedded members else.
@@ -278,17 +288,24 @@ type bilingue struct {
 }
 
 func (s *server) previewResult(ctx context.Context, p command.Preview) (*previewResult, error) {
-	out := &previewResult{Digest: p.Digest, Decisions: make([]VerdictLine, len(p.Decisions))}
+	out := &previewResult{Digest: p.Digest, Decisions: make([]VerdictLine, len(p.Decisions)), Retracted: make([]wrongLine, len(p.Retracted))}
 	law, err := s.Journal.FreshLaw(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for i, d := range p.Decisions {
-		a := consent.Agreement{ID: d.Agreement, Version: d.Version}
-		if found, ok := law.Agreement(d.Agreement, d.Version); ok {
-			a = *found
+	find := func(id string, version int) consent.Agreement {
+		if found, ok := law.Agreement(id, version); ok {
+			return *found
 		}
+		return consent.Agreement{ID: id, Version: version}
+	}
+	for i, d := range p.Decisions {
+		a := find(d.Agreement, d.Version)
 		out.Decisions[i] = decided(&a, law.StreamOf[d.Agreement], s.Journal.FieldNames(p.Type, d.Fields), d.Reason)
+	}
+	for i, g := range p.Retracted {
+		a := find(g.Item.Agreement, g.Item.Version)
+		out.Retracted[i] = wrongLine{Agreement: a.ID, Version: a.Version, Stream: g.Stream, Ministry: law.Streams[g.Stream].Ministry, Title: bilingue(a.Title)}
 	}
 	return out, nil
 }

@@ -196,7 +196,12 @@ func TestAPreviewIsWhatIsThenDecided(t *testing.T) {
 	body["preview"] = preview.body["digest"]
 	receipt := b.call("GET", "/v1/me/receipts/"+b.told("ann", body), "ann", nil)
 	require.Equal(t, http.StatusOK, receipt.status)
-	require.Equal(t, decisions, byAgreement(receipt.body["decisions"]))
+	told := byAgreement(receipt.body["decisions"])
+	for _, d := range told {
+		require.NotEmpty(t, d["explain"].(object)["fr"])
+		delete(d, "explain")
+	}
+	require.Equal(t, decisions, told)
 
 	// The rules change between preview and confirmation: refused, with what holds now; confirmed with that, accepted.
 	delete(body, "consents")

@@ -71,6 +71,8 @@ func TestAResidentPutsRight(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.call("GET", "/v1/streams/"+health+"/events", "moh", nil).status)
 	cancelled := b.call("POST", "/v1/changes/preview", "ann", about("change-cancelled", object{"corrects": gone}))
 	require.Empty(t, cancelled.body["decisions"])
+	require.Equal(t, health, cancelled.body["retracted"].([]any)[0].(object)["stream"])
+	require.Equal(t, "moh", cancelled.body["retracted"].([]any)[0].(object)["ministry"])
 	taken := b.told("ann", about("change-cancelled", object{"corrects": gone}))
 	events := b.call("GET", "/v1/streams/"+health+"/events?after=1.0.2", "moh", nil)
 	require.Contains(t, events.text, `"kind":"retracted"`)

@@ -25,9 +25,6 @@ type Change struct {
 	Retracted  []journal.Given // where a wrong value had been given, and was taken back by this without the right one
 }
 
-// kindRetracted is the kind of an item by which a ministry hears that a value it was given is wrong, and not what is right.
-const kindRetracted = "retracted"
-
 // Why is one agreement's decision on a change, with all that explains it.
 type Why struct {
 	Line      DecisionLine
@@ -78,7 +75,7 @@ func (s *Session) Timeline(ctx context.Context) ([]Change, error) {
 				return nil, err
 			}
 			for _, g := range given {
-				if g.Item.Position == c.Position && g.Item.Kind == kindRetracted {
+				if g.Item.Position == c.Position && g.Item.Retracts() {
 					c.Retracted = append(c.Retracted, g)
 				}
 			}
@@ -123,7 +120,7 @@ func (s *Session) why(
 			out[i].Agreement = *a
 		}
 		for k := range given {
-			if item := &given[k].Item; item.Position == line.Position && item.Agreement == line.Agreement && item.Kind != kindRetracted {
+			if item := &given[k].Item; item.Position == line.Position && item.Agreement == line.Agreement && !item.Retracts() {
 				out[i].Given = &given[k]
 			}
 		}

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -187,4 +191,40 @@ func (t *target) verified(state *journal.State) (citizen.Change, *citizen.Reject
 		fact.Corrects = t.position
 	}
 	return fact, nil
+}
+
+// retracted lists who was given what a change puts right, or what stood in its place since, and is not told what is right: by stream.
+func (h *Handler) retracted(
+	ctx context.Context, law *journal.Law, state *journal.State, change *Change, v verdict, day journal.Day,
+) ([]journal.Given, error) {
+	if _, member := aims(change.Type, change.Data); member != "corrects" {
+		return nil, nil
+	}
+	entries, err := h.journal.ReadAggregate(ctx, journal.CitizenAggregate(state.ID), 1, 0)
+	if err != nil {
+		return nil, err
+	}
+	wrong := map[int64]bool{change.on.position: true}
+	for i := range entries {
+		wrong[entries[i].Position] = wrong[entries[i].Position] || wrong[journal.Corrects(entries[i].Event)]
+	}
+	given, err := journal.NewTrail(h.journal).Given(ctx, state.ID)
+	if err != nil {
+		return nil, err
+	}
+	protected := state.Standing.IsProtected(day.Date)
+	last := map[string]journal.Given{}
+	for _, g := range given {
+		agreement, ok := law.Agreement(g.Item.Agreement, g.Item.Version)
+		hears := !protected || (ok && agreement.ReceivesProtected)
+		told := slices.ContainsFunc(v.decisions, func(d journal.Decision) bool { return d.Agreement == g.Item.Agreement && d.Reason == consent.None })
+		if wrong[g.Item.Position] && hears && !told {
+			last[g.Stream+" "+g.Item.Agreement] = g
+		}
+	}
+	out := slices.DeleteFunc(slices.Collect(maps.Values(last)), func(g journal.Given) bool { return g.Item.Retracts() })
+	slices.SortFunc(out, func(a, b journal.Given) int {
+		return strings.Compare(a.Stream+a.Item.Agreement, b.Stream+b.Item.Agreement)
+	})
+	return out, nil
 }

@@ -37,6 +37,8 @@ type Preview struct {
 	Digest    string
 	Type      string // of the fact that they would be told; empty where there is none, as with a cancellation
 	Decisions []journal.Decision
+	// Retracted are the last items of those who were given a wrong value, and would be told that it is wrong, but not what is right.
+	Retracted []journal.Given
 }
 
 // StalePreview refuses a confirmation whose rules have changed since they were shown; New is what holds now.
@@ -90,7 +92,9 @@ func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.I
 	if rejection != nil {
 		return Preview{}, refusal(rejection)
 	}
-	return h.preview(id, change, v), nil
+	p := h.preview(id, change, v)
+	p.Retracted, err = h.retracted(ctx, law, states[0], &change, v, day)
+	return p, err
 }
 
 func (h *Handler) preview(id citizen.ID, change Change, v verdict) Preview {

@@ -191,6 +191,9 @@ type DisclosedItem struct {
 // Order is the position by which an item stands in its lane's order.
 func (i *DisclosedItem) Order() int64 { return max(i.Position, i.Cause) }
 
+// Retracts says whether an item only takes a value back that was given: the ministry does not hear what is right.
+func (i *DisclosedItem) Retracts() bool { return i.Kind == "retracted" }
+
 // DroppedItem is something due under a cause of its own that is no longer permitted.
 type DroppedItem struct {
 	Cause    int64 `json:"cause"`

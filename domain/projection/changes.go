@@ -48,9 +48,6 @@ type Outcome struct {
 	Explain   consent.Text      // the decision as a sentence to the citizen
 }
 
-// kindRetracted is the kind of an item by which a ministry hears that a value it was given is wrong, and not what is right.
-const kindRetracted = "retracted"
-
 // Changes lists what a citizen told, newest first.
 func (p *Projection) Changes(ctx context.Context, id citizen.ID) ([]Told, error) {
 	entries, err := p.entries(ctx, id)
@@ -84,7 +81,7 @@ func (p *Projection) Changes(ctx context.Context, id citizen.ID) ([]Told, error)
 		}
 	}
 	for _, g := range given {
-		if at, ok := index[g.Item.Position]; ok && g.Item.Kind == kindRetracted {
+		if at, ok := index[g.Item.Position]; ok && g.Item.Retracts() {
 			out[at].Retracted = append(out[at].Retracted, g)
 		}
 	}
@@ -158,7 +155,7 @@ func (p *Projection) outcomes(law *journal.Law, eventType string, position int64
 			out[i].Agreement = *a
 		}
 		for k := range given {
-			if item := &given[k].Item; item.Position == position && item.Agreement == d.Agreement && item.Kind != kindRetracted {
+			if item := &given[k].Item; item.Position == position && item.Agreement == d.Agreement && !item.Retracts() {
 				out[i].Given = &given[k]
 			}
 		}
