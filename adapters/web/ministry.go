@@ -179,6 +179,29 @@ func (s *server) listEvents(r *request, v *laneView, lane delivery.LaneStatus, m
 	return nil
 }
 
+// eventKind says what an event is: what it is about, or what it says of that without values.
+func eventKind(w *words, kind, what string) string {
+	switch kind {
+	case delivery.KindSnapshot:
+		return w.say("lane.event.snapshot", "What", what)
+	case delivery.KindCorrection:
+		return w.say("lane.event.correction", "What", what)
+	case delivery.KindRetracted:
+		return w.say("lane.event.retracted")
+	case delivery.KindEnded:
+		return w.say("lane.event.ended")
+	case delivery.KindLeftScope:
+		return w.say("lane.event.left")
+	case delivery.KindErased:
+		return w.say("lane.event.erased")
+	case delivery.KindRekeyed:
+		return w.say("lane.event.rekeyed")
+	case delivery.KindRecalled:
+		return w.say("lane.recalled")
+	}
+	return what
+}
+
 func (s *server) eventLine(w *words, m *delivery.Message) eventLine {
 	e := eventLine{Cursor: m.Cursor.String(), Recalled: m.Recalled(), Whole: indented(m.Structured())}
 	for _, a := range m.Attributes {
@@ -189,9 +212,8 @@ func (s *server) eventLine(w *words, m *delivery.Message) eventLine {
 				name = name[:at]
 			}
 			e.What = s.typeLabel(w, name)
-			if m.Recalled() {
-				e.What = w.say("lane.recalled")
-			}
+		case "kind":
+			e.What = eventKind(w, a.Value, e.What)
 		case "time":
 			e.Time, _ = time.Parse(time.RFC3339, a.Value)
 		case "effective":
