@@ -244,9 +244,7 @@ func (s *server) grantProxy(ctx context.Context, in *Repeatable) (*positionOutpu
 		}, "must be one of parent, guardian, attorney")
 		return p
 	}
-	return s.arrange(ctx, in.Key, "POST /v1/proxies", terms, func(c command.Command, person citizen.ID, p command.Proxying) (command.Result, error) {
-		return s.Command.GrantProxy(ctx, c, person, p)
-	})
+	return s.arrange(ctx, in.Key, "POST /v1/proxies", terms, s.Command.GrantProxy)
 }
 
 // endProxyBody is the body of an end by somebody in office, for the document.
@@ -260,14 +258,16 @@ type endProxyBody struct {
 // endProxyOf is POST /v1/proxies/end.
 func (s *server) endProxyOf(ctx context.Context, in *Repeatable) (*positionOutput, error) {
 	terms := func(*object) command.Proxying { return command.Proxying{} }
-	return s.arrange(ctx, in.Key, "POST /v1/proxies/end", terms, func(c command.Command, person citizen.ID, p command.Proxying) (command.Result, error) {
+	end := func(ctx context.Context, c command.Command, person citizen.ID, p command.Proxying) (command.Result, error) {
 		return s.Command.EndProxy(ctx, c, person, p.Proxy)
-	})
+	}
+	return s.arrange(ctx, in.Key, "POST /v1/proxies/end", terms, end)
 }
 
 // arrange reads what somebody in office says about a person and a proxy, and asks for it.
 func (s *server) arrange(
-	ctx context.Context, key, place string, terms func(*object) command.Proxying, ask func(command.Command, citizen.ID, command.Proxying) (command.Result, error),
+	ctx context.Context, key, place string, terms func(*object) command.Proxying,
+	ask func(context.Context, command.Command, citizen.ID, command.Proxying) (command.Result, error),
 ) (*positionOutput, error) {
 	id, err := maybeCommandID(key)
 	if err != nil {
@@ -294,7 +294,7 @@ func (s *server) arrange(
 	if err != nil {
 		return nil, err
 	}
-	out, err := positioned(ask(s.command(ctx, id, channel, content), about, p))
+	out, err := positioned(ask(ctx, s.command(ctx, id, channel, content), about, p))
 	return out, relocate(err, "/data", "", "/person", "/person")
 }
 

@@ -59,8 +59,8 @@ func (s *server) acting(r *request) (actingView, error) {
 	var v actingView
 	for _, p := range held {
 		item := proxyItem{
-			Kind: r.say("proxies.kind." + p.Kind), Scope: r.say("proxies.everything"), Until: p.Until.String(), Tag: r.say("proxies.holds"), Tone: "good",
-			Grant: p.Position, MayEnd: p.Kind == journal.ProxyAttorney, Command: newCommand(),
+			Kind: r.say("proxies.kind." + p.Kind), Scope: r.say("proxies.everything"), Until: p.Until.String(),
+			Tag: r.say("proxies.holds"), Tone: "good", Grant: p.Position, MayEnd: p.Kind == journal.ProxyAttorney, Command: newCommand(),
 		}
 		if len(p.Scope) > 0 {
 			item.Scope = r.words.list(s.typeNames(r, p.Scope))

@@ -48,7 +48,8 @@ func (h *Handler) born(c Command, change Change, law *journal.Law, parent *journ
 		language = "en"
 	}
 	registered := h.journal.Change(citizen.PersonRegistered, change.Effective, map[string]any{
-		"given_names": text("child_given_names"), "family_name": text("child_family_name"), "birth_date": text("child_birth_date"), "language": language,
+		"given_names": text("child_given_names"), "family_name": text("child_family_name"), "birth_date": text("child_birth_date"),
+		"language": language,
 	}, c.Actor.Kind)
 	add(registered)
 	decided := about(child, h.journal.Judge(law, child, registered, day), journal.Meta{Effective: change.Effective, Command: c.ID})

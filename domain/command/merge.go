@@ -21,7 +21,7 @@ func (h *Handler) Merge(ctx context.Context, c Command, going, kept citizen.ID, 
 		return h.refuse(ctx, c, citizen.RejectAt(citizen.CodeSamePerson, "/data/kept"))
 	}
 	wards := func(ctx context.Context) ([]citizen.ID, error) { return h.coveredBy(ctx, going) }
-	result, err := h.doRelated(ctx, c, []citizen.ID{going, kept}, wards, func(_ *journal.Law, states []*journal.State, day journal.Day) (verdict, *citizen.Rejection) {
+	ask := func(_ *journal.Law, states []*journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 		if rejection := judgeMerge(states[0], states[1], reason); rejection != nil {
 			return verdict{}, rejection
 		}
@@ -35,7 +35,8 @@ func (h *Handler) Merge(ctx context.Context, c Command, going, kept citizen.ID, 
 			}
 		}
 		return v, nil
-	})
+	}
+	result, err := h.doRelated(ctx, c, []citizen.ID{going, kept}, wards, ask)
 	if err != nil {
 		return result, err
 	}

@@ -176,15 +176,17 @@ func (h *Handler) proxyTerms(state, proxy *journal.State, p Proxying, day journa
 	if p.Scope != nil && len(p.Scope) == 0 { // on the log no scope is everything: an empty list must never get there
 		return granted, citizen.RejectAt(citizen.CodeSchema, "/data/scope")
 	}
+	resident := journal.Actor{Kind: journal.ActorResident, Citizen: uuid.UUID(proxy.ID)}
 	for i, eventType := range p.Scope {
-		if _, ok := h.journal.Registry().Row(eventType); !ok || !mayTell(journal.Actor{Kind: journal.ActorResident, Citizen: uuid.UUID(proxy.ID)}, eventType) {
+		if _, ok := h.journal.Registry().Row(eventType); !ok || !mayTell(resident, eventType) {
 			return granted, citizen.RejectAt(citizen.CodeUnknownType, fmt.Sprintf("/data/scope/%d", i))
 		}
 	}
 	if until, err := consent.ParseDate(p.Until); p.Until != "" && (err != nil || until < day.Date) {
 		return granted, citizen.RejectAt(citizen.CodeSchema, "/data/until")
 	}
-	if last := citizen.MinorUntil(state.Standing.Born.String()); p.Kind != journal.ProxyAttorney && isMinor(state, day) && (p.Until == "" || p.Until > last) {
+	last := citizen.MinorUntil(state.Standing.Born.String())
+	if p.Kind != journal.ProxyAttorney && isMinor(state, day) && (p.Until == "" || p.Until > last) {
 		granted.Until = last
 	}
 	return granted, nil
