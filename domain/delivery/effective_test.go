@@ -146,17 +146,52 @@ func TestAReaderWaitsForTheDaysEnd(t *testing.T) {
 	})
 }
 
-// counting counts the rows of views that are scanned.
+// counting counts the rows of views that are scanned, and says when waiting ones are.
 type counting struct {
 	eventstore.Store
 	scanned, largest atomic.Int64
+	woken            func() // called once, after rows that wait were scanned
 }
 
 func (c *counting) Scan(ctx context.Context, view string, from, to []byte, limit int, reverse bool) ([]eventstore.Row, error) {
 	rows, err := c.Store.Scan(ctx, view, from, to, limit, reverse)
 	c.scanned.Add(int64(len(rows)))
 	c.largest.Store(max(c.largest.Load(), int64(len(rows))))
+	if woken := c.woken; woken != nil && len(rows) > 0 && rows[0].Key[0] == 'w' {
+		c.woken = nil
+		woken()
+	}
 	return rows, err
+}
+
+// onCounting is a world on an embedded store whose scans are counted.
+func onCounting(t *testing.T) (*world, *counting) {
+	t.Helper()
+	store, err := sqlite.Open(context.Background(), sqlite.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	keys, err := sqlite.OpenKeys(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keys.Close()) })
+	counted := &counting{Store: store}
+	return newWorld(t, journaltest.Begin(t, journaltest.Options{}, counted, keys)), counted
+}
+
+// TestWhatWasGivenDoesNotFallDueAgain: while one reader wakes what waited for the day, another has done so and been given it.
+func TestWhatWasGivenDoesNotFallDueAgain(t *testing.T) {
+	t.Parallel()
+	w, counted := onCounting(t)
+	w.moveOn("2026-03-10", "Kenora")
+	w.gets("later")
+	w.on("2026-03-10")
+	slow := delivery.New(w.journal)
+	counted.woken = func() { w.gets("later", "1 fact Kenora") }
+	page, err := slow.Next(w.ctx, "s.later", 0, 0, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, page.Messages, 1, "what the other was given, as given")
+	require.Equal(t, "1 fact Kenora", line(&page.Messages[0]))
+	w.gets("later")
+	w.rebuilds()
 }
 
 // TestManyThatWaitCostNothing: 100,000 facts wait. Reading what is due looks at none of them; and on their day they come in order, a bounded
@@ -167,14 +202,7 @@ func TestManyThatWaitCostNothing(t *testing.T) {
 	if testing.Short() {
 		many = 5_000
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keys, err := sqlite.OpenKeys(ctx, t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keys.Close()) })
-	counted := &counting{Store: store}
-	w := newWorld(t, journaltest.Begin(t, journaltest.Options{}, counted, keys))
+	w, counted := onCounting(t)
 	law, err := w.journal.FreshLaw(ctx)
 	require.NoError(t, err)
 	city := law.Rules.Fields(index(w, law, "later"), "address-changed")
