@@ -140,3 +140,51 @@ func endWhileActing(t *testing.T, b *bundle, elsewhere *command.Handler) {
 	}
 	require.Positive(t, after, "no attempt came too late (%d were in time): the race was none", before)
 }
+
+// TestAChildBornWhileItsParentIsProtected: whoever comes first, the child is protected, and the parent acts for it.
+func TestAChildBornWhileItsParentIsProtected(t *testing.T) {
+	t.Parallel()
+	inTwoPlaces(t, bornWhileProtected)
+}
+
+func bornWhileProtected(t *testing.T, b *bundle, elsewhere *command.Handler) {
+	ctx, protectedFirst := context.Background(), 0
+	for range 15 {
+		parent, child := b.resident(t), b.bornOn(t, b.daysFrom(-3, 0))
+		birth := b.birth(t, b.daysFrom(0, -3))
+		errs := make([]error, 3)
+		var group sync.WaitGroup
+		group.Go(func() {
+			_, errs[0] = b.command.Restrict(ctx, by(protector), parent, command.Restricting{Kind: journal.RestrictionViolence, Reason: "test"})
+		})
+		group.Go(func() { _, errs[1] = elsewhere.Tell(ctx, by(self(parent)), parent, birth) })
+		group.Go(func() {
+			_, errs[2] = elsewhere.GrantProxy(ctx, by(protector), child, command.Proxying{Proxy: parent, Kind: journal.ProxyGuardian})
+		})
+		group.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		children := b.childrenOf(t, parent)
+		require.Len(t, children, 2)
+		for _, id := range children {
+			state := b.state(t, id)
+			require.Len(t, state.Standing.Restrictions, 1)
+			require.Equal(t, parent.String(), state.Standing.Restrictions[0].Through)
+			require.True(t, heldBy(state, parent).Kept)
+			if b.history(t, id)[1].Type == journal.TypeRestrictionSet && b.history(t, id)[0].Type == journal.TypeProxyGranted {
+				protectedFirst++
+			}
+		}
+	}
+	t.Logf("protected before the birth: %d of 15", protectedFirst)
+}
+
+func heldBy(state *journal.State, proxy citizen.ID) journal.Proxy {
+	for _, p := range state.Proxies {
+		if p.ID == proxy {
+			return p
+		}
+	}
+	return journal.Proxy{}
+}
