@@ -66,7 +66,7 @@ type filing struct {
 	ctx   context.Context //nolint:containedctx // lives for one Apply
 	tx    *journal.ViewTx
 	law   *journal.Law
-	known map[string][]byte // rows read ahead and rows written, so that a page costs few round trips
+	known map[string][]byte // rows read, most of them ahead, so that a page costs few round trips
 }
 
 // prepare reads the law, and ahead what the page's entries will ask for.
@@ -131,7 +131,9 @@ func (f *filing) get(key []byte) ([]byte, error) {
 }
 
 func (f *filing) put(key, value []byte) {
-	f.known[string(key)] = value
+	if _, read := f.known[string(key)]; read {
+		f.known[string(key)] = value
+	}
 	f.tx.Put(key, value)
 }
 
@@ -176,7 +178,9 @@ func (f *filing) place(e *journal.Entry) (int64, error) {
 		}
 	}
 	root, err := f.root(named)
-	f.put(rootKey(e.Position), binary.BigEndian.AppendUint64(nil, uint64(root)))
+	key := rootKey(e.Position)
+	f.known[string(key)] = nil // its decision asks for it
+	f.put(key, binary.BigEndian.AppendUint64(nil, uint64(root)))
 	return root, err
 }
 
