@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/projection"
@@ -139,9 +140,12 @@ func (s *server) typeLabel(w *words, eventType string) string {
 func (s *server) seen(r *request, seen *projection.Seen) seenLine {
 	line := seenLine{At: seen.At}
 	if look := seen.Access; look != nil {
-		line.Who, line.What, line.Why, line.Typed = r.say(lookerKey(look.Actor)), r.say("seen.look"), look.Reason, true
+		line.Who, line.What, line.Why, line.Typed = r.say(lookerKey(look.Actor)), r.say(lookedKey(look)), look.Reason, true
 		if look.Case != "" {
 			line.Basis = r.say("seen.case", "Case", look.Case)
+		}
+		if look.HiddenUntil != "" {
+			line.Basis, line.Law = r.say("seen.hidden", "Case", look.Case, "Date", r.words.date(look.HiddenUntil)), look.HiddenWhy
 		}
 		return line
 	}
@@ -166,6 +170,17 @@ var seenKeys = map[string]string{
 	"retracted": "seen.retracted", "ended": "seen.ended", "left-scope": "seen.left-scope", "erased": "seen.erased", "rekeyed": "seen.rekeyed",
 }
 
+// lookedKey says what somebody in office looked at.
+func lookedKey(look *projection.Access) string {
+	switch {
+	case look.Refused:
+		return "seen.refused"
+	case look.Kind == audit.KindDetails:
+		return "seen.details"
+	}
+	return "seen.look"
+}
+
 // lookerKey names who may look, by the kind of their role.
 func lookerKey(kind journal.ActorKind) string {
 	switch kind {
@@ -177,7 +192,9 @@ func lookerKey(kind journal.ActorKind) string {
 		return "looker.protector"
 	case journal.ActorClerk:
 		return "looker.clerk"
-	case journal.ActorHub, journal.ActorResident, journal.ActorMinistry, journal.ActorRegistrar, journal.ActorOperator, journal.ActorSource:
+	case journal.ActorRegistrar:
+		return "looker.registrar"
+	case journal.ActorHub, journal.ActorResident, journal.ActorMinistry, journal.ActorOperator, journal.ActorSource:
 	}
 	return "looker.operator"
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tellonce/hub/domain/audit"
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/eventstore"
 )
 
 // tell lets Zoë tell a new address through the pages, agreeing to tell the library; it returns the receipt number.
@@ -236,5 +239,27 @@ func TestAnswerIsNotShownIfTheLookCannotBeRecorded(t *testing.T) {
 	page := o.post("/en/looks", url.Values{"reason": {"test"}, "receipt": {number}}, http.StatusInternalServerError)
 	page.says("Sorry, something went wrong").saysNot("Shared with")
 	require.Contains(t, p.logs.String(), "a page failed")
+	p.quiet(t)
+}
+
+// TestResidentReadsWhatKindOfLookItWas: at their details, in vain since they are protected, or hidden from them until now.
+func TestResidentReadsWhatKindOfLookItWas(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	look := func(actor journal.ActorKind, subject citizen.ID, accessed journal.Accessed) {
+		_, err := p.journal.Append(context.Background(), journal.Step{Origin: journal.Origin{Actor: actor}, Events: []journal.New{{
+			Event: accessed, Aggregate: journal.AccessesAggregate, Subject: subject, Cause: eventstore.NoCause,
+		}}})
+		require.NoError(t, err)
+	}
+	look(journal.ActorRegistrar, p.zoe, journal.Accessed{Kind: audit.KindDetails, Reason: "At the counter"})
+	look(journal.ActorClerk, citizen.ID{}, journal.Accessed{Kind: audit.KindDetails, Reason: "Curious", About: p.zoe.String()})
+	look(journal.ActorOfficer, p.zoe, journal.Accessed{Kind: audit.KindSearch, Reason: "An inquiry", Case: "C-9", HiddenUntil: "2026-11-02", HiddenWhy: "Inquiries Act"})
+	look(journal.ActorOfficer, p.zoe, journal.Accessed{Kind: audit.KindSearch, Reason: "Not yet to be read", Case: "C-10", HiddenUntil: "2027-01-01", HiddenWhy: "Inquiries Act"})
+	p.as(t, "en", "zoe").get("/en/me", http.StatusOK).says("A registrar", "Looked at your current details, to help you tell a change", "At the counter",
+		"Asked about you, and was answered as if you did not exist: you are protected", "Curious",
+		"Case C-9. By law this was not shown to you before November 2, 2026.", "Inquiries Act").saysNot("Not yet to be read")
+	p.as(t, "fr", "zoe").get("/fr/me", http.StatusOK).says("Une personne responsable du registre", "A consulté vos renseignements actuels",
+		"la même réponse que si vous n’existiez pas", "ceci ne vous a pas été montré avant le 2 novembre 2026")
 	p.quiet(t)
 }

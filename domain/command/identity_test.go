@@ -208,13 +208,28 @@ func TestNothingTiesTheTwo(t *testing.T) {
 	ctx, b := context.Background(), setup(t)
 	b.load(t)
 	id, r := b.hunted(t)
+	before := b.leave(t)
+	require.NotEmpty(t, before)
 	request := b.asked(t, id, r)
 	_, err := b.command.Replace(ctx, by(second), request, r)
 	require.NoError(t, err)
 	successor := b.successor(t, r)
+	_, err = b.command.Link(ctx, by(source), successor, command.Linking{Ministry: "moh", ClientReference: "new"})
+	require.NoError(t, err)
 	_, err = b.command.Tell(ctx, by(source), successor, address(t, b.journal, "9 Ninth St"))
 	require.NoError(t, err)
-	for _, view := range []journal.View{journal.NewTrail(b.journal), journal.NewProtection(b.journal), journal.NewRelatives(b.journal)} {
+	fresh := 0
+	for subject, text := range b.leave(t) {
+		require.False(t, names([]byte(text), id) || names([]byte(text), successor), "an id of the hub's own left it")
+		if _, known := before[subject]; !known {
+			fresh++
+			require.NotContains(t, text, "First St")
+		}
+	}
+	require.Positive(t, fresh, "streams know the new identity under ids of its own")
+	views := append(b.delivery.Views(), journal.NewTrail(b.journal), journal.NewProtection(b.journal), journal.NewRelatives(b.journal),
+		journal.NewNames(b.journal), audit.NewDeaths(b.journal), b.command.Retention(), b.command.Merger())
+	for _, view := range views {
 		require.NoError(t, b.journal.Rebuild(ctx, view, nil))
 		rows, err := b.journal.Store().Scan(ctx, view.Name(), nil, nil, 0, false)
 		require.NoError(t, err)
@@ -249,6 +264,30 @@ func TestNothingTiesTheTwo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, id, tie.Old)
 	require.Equal(t, successor, tie.New)
+}
+
+// leave reads every stream to its end: all bytes of the events that left, by stream and by their key on Kafka.
+func (b *bundle) leave(t testing.TB) map[string]string {
+	t.Helper()
+	ctx := context.Background()
+	law, err := b.journal.FreshLaw(ctx)
+	require.NoError(t, err)
+	out := map[string]string{}
+	for name := range law.Streams {
+		for after := int64(0); ; {
+			page, err := b.delivery.Next(ctx, name, 0, after, 100, 0)
+			require.NoError(t, err)
+			if len(page.Messages) == 0 {
+				break
+			}
+			for i := range page.Messages {
+				m := &page.Messages[i]
+				after = m.Cursor.Number
+				out[name+" "+m.Key] += string(m.Structured())
+			}
+		}
+	}
+	return out
 }
 
 // names says whether a text holds a citizen's id, as bytes or as text.
