@@ -117,6 +117,10 @@ func (v Names) Find(ctx context.Context, wanted ...citizen.Identity) ([][]citize
 	if _, err := v.journal.CatchUp(ctx, v, head.Position+1); err != nil {
 		return nil, err
 	}
+	first, err := v.journal.store.Scan(ctx, v.Name(), []byte{'n'}, []byte{'n' + 1}, 1, false)
+	if err != nil {
+		return nil, err
+	}
 	out := make([][]citizen.ID, len(wanted))
 	for i, w := range wanted {
 		hash := v.hash(w)
@@ -125,10 +129,8 @@ func (v Names) Find(ctx context.Context, wanted ...citizen.Identity) ([][]citize
 		if err != nil {
 			return nil, err
 		}
-		if len(rows) == 0 { // the last one has no neighbour: take the first
-			if rows, err = v.journal.store.Scan(ctx, v.Name(), []byte{'n'}, []byte{'n' + 1}, 1, false); err != nil {
-				return nil, err
-			}
+		if len(rows) == 0 { // nobody comes after it
+			rows = first
 		}
 		if out[i], err = alike(rows, hash); err != nil {
 			return nil, err
