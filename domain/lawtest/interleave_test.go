@@ -63,7 +63,7 @@ func (w *world) address() map[string]any {
 
 // operation draws one thing that somebody does to or about a citizen, by one of the hubs. What it depends on by chance is drawn here,
 // before the tasks run, so that a seed makes the same round again.
-func (w *world) operation(id citizen.ID, facts []int64) func(context.Context) {
+func (w *world) operation(id citizen.ID, facts []int64, death int64) func(context.Context) {
 	h := w.hubs[w.random.IntN(2)]
 	resident := w.by(journal.ActorResident, id.String())
 	resident.Actor.Citizen = uuid.UUID(id)
@@ -123,7 +123,7 @@ func (w *world) operation(id citizen.ID, facts []int64) func(context.Context) {
 	case draw < 31:
 		return tell(w.by(journal.ActorRegistrar, "r"), w.change("death-registered", "2026-03-01", map[string]any{"death_date": "2026-02-28", "reported_by": "spouse"}))
 	case draw < 32:
-		return tell(w.by(journal.ActorRegistrar, "r"), w.change("death-corrected", "2026-03-01", map[string]any{"corrects": target}))
+		return tell(w.by(journal.ActorRegistrar, "r"), w.change("death-corrected", "2026-03-01", map[string]any{"corrects": death}))
 	case draw < 33:
 		return do("erase", func(ctx context.Context) error { _, err := h.command.Erase(ctx, resident, id); return err })
 	case draw < 34:
@@ -157,21 +157,28 @@ func (w *world) play(t *testing.T, n int) []string {
 		if round%life == 0 {
 			id = register(t, w, ctx)
 		}
-		if w.random.IntN(40) == 0 { // a day passes; now and then an agreement grows narrower, or wide again
+		if w.random.IntN(40) == 0 { // a day passes
 			w.clock.Add((24 * time.Hour).Microseconds())
 		}
 		entries, err := w.hubs[0].journal.ReadAggregate(ctx, journal.CitizenAggregate(id), 1, 0)
 		require.NoError(t, err)
 		var facts []int64
+		death := int64(1)
 		for i := range entries {
+			if entries[i].Type == citizen.DeathRegistered {
+				death = entries[i].Position
+			}
 			if entries[i].Type != journal.TypeDecided {
 				facts = append(facts, entries[i].Position)
 			}
 		}
-		tasks := []func(context.Context){w.operation(id, facts), w.operation(id, facts), w.operation(id, facts)}
+		tasks := []func(context.Context){w.operation(id, facts, death), w.operation(id, facts, death), w.operation(id, facts, death)}
 		list := agreements(1)
 		stream := list[w.random.IntN(len(list))].Stream
 		tasks = append(tasks, func(ctx context.Context) { w.pull(ctx, w.hubs[2], stream, false) })
+		if w.random.IntN(100) == 0 {
+			tasks = append(tasks, w.agree(w.hubs[0]))
+		}
 		run(ctx, w.random, tasks...)
 		if round%life == life-1 && w.random.IntN(4) == 0 {
 			w.drain(ctx)
@@ -242,7 +249,7 @@ func TestRandomInterleavings(t *testing.T) {
 			require.Empty(t, breaches)
 			for _, what := range []string{
 				"address-changed", "change-corrected", "change-cancelled", "change-verified", "grant", "withdraw", "link", "unlink", "restrict", "lift",
-				"death-registered", "death-corrected", "erase", "snapshots", "look", "pull",
+				"death-registered", "death-corrected", "erase", "snapshots", "look", "pull", "agreement",
 			} {
 				require.True(t, testing.Short() || w.accepted[what] > 0, "no round in which %s was accepted", what)
 			}

@@ -43,6 +43,7 @@ type world struct {
 	noted    map[int64]journal.Entry
 	handouts []handout
 	looks    int
+	version  int // of the library's agreement
 	refused  map[string]int
 	accepted map[string]int
 }
@@ -103,9 +104,20 @@ func start(t *testing.T, seed uint64, store eventstore.Store, keys seal.KeyStore
 		handler := command.New(j)
 		w.hubs = append(w.hubs, &hub{journal: j, command: handler, delivery: delivery.New(j), audit: audit.New(j), snapshots: handler.Snapshots()})
 	}
+	w.version = 1
 	_, err = w.hubs[0].command.LoadAgreements(ctx, w.by(journal.ActorOfficer, "officer"), agreements(1))
 	require.NoError(t, err)
 	return w
+}
+
+// agree brings the next version of the library's agreement into force, narrower or wide again.
+func (w *world) agree(h *hub) func(context.Context) {
+	w.version++
+	next := agreements(w.version)[1:2]
+	return func(ctx context.Context) {
+		_, err := h.command.LoadAgreements(ctx, w.by(journal.ActorOfficer, "officer"), next)
+		w.done("agreement", err)
+	}
 }
 
 // note opens what was appended.
@@ -150,7 +162,7 @@ func agreements(version int) []consent.Agreement {
 		}),
 		make1("library", func(a *consent.Agreement) {
 			a.Basis = consent.Basis{Kind: consent.BasisConsent}
-			if version > 1 {
+			if version%2 == 0 { // every other version is narrower
 				a.Shares[0].Fields = []string{"city"}
 			}
 		}),
