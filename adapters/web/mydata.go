@@ -25,9 +25,12 @@ type dataRecord struct {
 	What     string
 	At       time.Time
 	Members  []dataMember
-	Explains []string
+	Explains []dataExplain
 	Erased   bool // its content is gone
 }
+
+// dataExplain is a decision as a sentence; a law that it ends with stands apart, for laws are named in their own language.
+type dataExplain struct{ Text, Law string }
 
 // dataMember is one member of a record's content. Names and values are as they stand on the log: this page hides nothing.
 type dataMember struct{ Name, Value string }
@@ -75,7 +78,12 @@ func (s *server) dataRecord(r *request, record *projection.ExportRecord) dataRec
 	out := dataRecord{What: record.Label.In(r.lang()), At: record.RecordedAt, Erased: record.Data == nil}
 	if record.Type == journal.TypeDecided {
 		for _, d := range record.Decisions {
-			out.Explains = append(out.Explains, d.Explain.In(r.lang()))
+			text := d.Explain.In(r.lang())
+			if before, ok := strings.CutSuffix(text, d.Law+"."); ok && d.Law != "" {
+				out.Explains = append(out.Explains, dataExplain{Text: before, Law: d.Law})
+				continue
+			}
+			out.Explains = append(out.Explains, dataExplain{Text: text})
 		}
 		return out
 	}

@@ -44,6 +44,7 @@ type ExportDecision struct {
 	Fields    []string     `json:"fields"`
 	Reason    string       `json:"reason,omitempty" doc:"left out: shared"`
 	Explain   consent.Text `json:"explain"`
+	Law       string       `json:"law,omitempty" doc:"the statute that a share rests on, in its own words"`
 }
 
 // ExportGiven is one fact, or what replaced or ended one, that was given to a ministry.
@@ -182,6 +183,9 @@ func (p *Projection) exportDecisions(law *journal.Law, eventType string, decided
 		out[i] = ExportDecision{
 			Agreement: d.Agreement, Version: d.Version, Fields: append([]string{}, p.journal.FieldNames(eventType, d.Fields)...), Reason: d.Reason.String(),
 			Explain: explained[i],
+		}
+		if a, ok := law.Agreement(d.Agreement, d.Version); ok && d.Reason == consent.None && a.Basis.Kind == consent.BasisStatute {
+			out[i].Law = a.Basis.Reference
 		}
 	}
 	return out
