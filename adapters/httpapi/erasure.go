@@ -126,11 +126,12 @@ func (s *server) eraseFor(ctx context.Context, in *Repeatable) (*erasureOutput, 
 
 // holdBody is the body of a legal hold, for the document.
 type holdBody struct {
-	_         struct{}  `additionalProperties:"false"`
-	Person    personRef `json:"person"`
-	Authority string    `json:"authority" doc:"who ordered it, and the order's number: 1 to 200 characters"`
-	Classes   []string  `json:"classes" doc:"facts, evidence, accesses, contact"`
-	Until     string    `json:"until,omitempty" format:"date" doc:"the last day; left out: until it is lifted"`
+	_         struct{}   `additionalProperties:"false"`
+	Person    *personRef `json:"person,omitempty"`
+	Receipt   string     `json:"receipt,omitempty" doc:"or: the receipt number of a change of theirs, which leads also to who was erased"`
+	Authority string     `json:"authority" doc:"who ordered it, and the order's number: 1 to 200 characters"`
+	Classes   []string   `json:"classes" doc:"facts, evidence, accesses, contact"`
+	Until     string     `json:"until,omitempty" format:"date" doc:"the last day; left out: until it is lifted"`
 }
 
 var classNames = map[string]eventstore.Class{
@@ -144,7 +145,7 @@ func isAuthority(text string) bool {
 // hold is PUT /v1/holds.
 func (s *server) hold(ctx context.Context, in *Repeatable) (*positionOutput, error) {
 	var hold journal.LegalHoldSet
-	c, id, err := s.aboutPerson(ctx, in.Key, "PUT /v1/holds", func(o *object) {
+	c, id, err := s.about(ctx, in.Key, "PUT /v1/holds", readAnyone, func(o *object) {
 		hold.Authority = o.text("authority", true, isAuthority, "must be 1 to 200 characters")
 		hold.Until = o.text("until", false, func(text string) bool { _, err := consent.ParseDate(text); return err == nil }, "must be a date, YYYY-MM-DD")
 		for _, name := range o.texts("classes") {
@@ -164,15 +165,16 @@ func (s *server) hold(ctx context.Context, in *Repeatable) (*positionOutput, err
 
 // liftBody is the body that ends a hold, for the document.
 type liftBody struct {
-	_         struct{}  `additionalProperties:"false"`
-	Person    personRef `json:"person"`
-	Authority string    `json:"authority" doc:"as it was given when the hold was set"`
+	_         struct{}   `additionalProperties:"false"`
+	Person    *personRef `json:"person,omitempty"`
+	Receipt   string     `json:"receipt,omitempty" doc:"or: the receipt number of a change of theirs, which leads also to who was erased"`
+	Authority string     `json:"authority" doc:"as it was given when the hold was set"`
 }
 
 // liftHold is POST /v1/holds/lift.
 func (s *server) liftHold(ctx context.Context, in *Repeatable) (*positionOutput, error) {
 	var authority string
-	c, id, err := s.aboutPerson(ctx, in.Key, "POST /v1/holds/lift", func(o *object) {
+	c, id, err := s.about(ctx, in.Key, "POST /v1/holds/lift", readAnyone, func(o *object) {
 		authority = o.text("authority", true, isAuthority, "must be 1 to 200 characters")
 	})
 	if err != nil {

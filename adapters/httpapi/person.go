@@ -130,8 +130,30 @@ func (s *server) person(ctx context.Context, source, reference string) (citizen.
 	return ids[0], nil
 }
 
-// aboutPerson reads a body that names a person, and what else read takes from it.
+// aboutPerson reads a body that names a person by reference, and what else read takes from it.
 func (s *server) aboutPerson(ctx context.Context, key, place string, read func(*object)) (c command.Command, id citizen.ID, err error) {
+	return s.about(ctx, key, place, readNamedPerson, read)
+}
+
+// readNamedPerson reads whom a body names by reference.
+func readNamedPerson(ctx context.Context, o *object) audit.Who {
+	source, reference := readPerson(ctx, o)
+	return audit.Who{Sources: []string{source}, Reference: reference}
+}
+
+// readAnyone reads whom a body names by reference or by a receipt number: one of the two. A receipt number leads also to who was erased.
+func readAnyone(ctx context.Context, o *object) audit.Who {
+	who := readWho(ctx, o)
+	if (who.Reference == "") == (who.Receipt == "") {
+		o.wrong("", "name one of person and receipt")
+	}
+	return who
+}
+
+// about reads a body that names somebody, and what else read takes from it.
+func (s *server) about(
+	ctx context.Context, key, place string, whom func(context.Context, *object) audit.Who, read func(*object),
+) (c command.Command, id citizen.ID, err error) {
 	commandID, err := maybeCommandID(key)
 	if err != nil {
 		return c, id, err
@@ -140,7 +162,7 @@ func (s *server) aboutPerson(ctx context.Context, key, place string, read func(*
 	if err != nil {
 		return c, id, err
 	}
-	source, reference := readPerson(ctx, o)
+	who := whom(ctx, o)
 	read(o)
 	o.done()
 	if err := o.err(); err != nil {
@@ -150,10 +172,23 @@ func (s *server) aboutPerson(ctx context.Context, key, place string, read func(*
 	if err != nil {
 		return c, id, err
 	}
-	if id, err = s.person(ctx, source, reference); err != nil {
-		return c, id, relocate(err, "/person", "/person/reference")
+	if id, err = s.behind(ctx, who); err != nil {
+		return c, id, err
 	}
 	return s.command(ctx, commandID, journal.ChannelNone, content), id, nil
+}
+
+// behind finds whom a body names. Somebody who is hidden from the caller is nobody, after the same work.
+func (s *server) behind(ctx context.Context, who audit.Who) (citizen.ID, error) {
+	if who.Receipt == "" {
+		id, err := s.person(ctx, who.Sources[0], who.Reference)
+		return id, relocate(err, "/person", "/person/reference")
+	}
+	id, err := s.Audit.Person(ctx, caller(ctx), who)
+	if err == nil && id.IsZero() {
+		err = citizen.RejectAt(citizen.CodeUnknownPerson, "/receipt")
+	}
+	return id, err
 }
 
 // detailsBody is the body of a look at somebody's details, for the document.

@@ -57,7 +57,7 @@ func erased(s *scene) {
 
 func held(s *scene) {
 	s.register("ann")
-	s.tell("ann", "address-changed", inOntario("Kenora"))
+	told := s.told("ann", "address-changed", inOntario("Kenora")).ok()
 	s.onLog("ann")
 	authority := `,"authority":"Invented Court, order 12-3"`
 	s.call("officer", "PUT", "/v1/holds", s.named("ann", authority+`,"classes":["everything"]`)).refused("schema", "/classes")
@@ -76,8 +76,11 @@ func held(s *scene) {
 	s.onLog("ann", "legal-hold-set")
 	s.call("clerk", "POST", "/v1/erasures", s.named("ann", "")).ok().has(`{"class":2,"law":"legal-hold"`, `"class":3,"until":"`)
 	require.Equal(s, "erased", s.unseen("ann")[0])
-	s.call("officer", "POST", "/v1/holds/lift", s.named("ann", authority)).ok()
-	s.onLog("ann", "legal-hold-lifted")
+	s.unseen("ann") // its destroyed keys
+	s.call("officer", "POST", "/v1/holds/lift", s.named("ann", authority)).refused("unknown-person", "/person/reference")
+	s.call("officer", "POST", "/v1/holds/lift", `{"receipt":"000000000000"`+authority+`}`).refused("unknown-person", "/receipt")
+	s.call("officer", "POST", "/v1/holds/lift", fmt.Sprintf(`{"receipt":%q%s}`, told.body["receipt"], authority)).ok()
+	s.onLog("ann", "legal-hold-lifted") // its reference leads nowhere any more, and its receipt number does
 }
 
 func exported(s *scene) {

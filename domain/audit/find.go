@@ -34,6 +34,13 @@ func (a *Audit) OpenPerson(ctx context.Context, actor journal.Actor, issuer jour
 	return a.append(ctx, actor, issuer, look, hidden)
 }
 
+// Person finds a person for something other than a look, which must leave a record of its own. Nobody found, or somebody who is hidden from
+// the actor, is the zero id, after the same work.
+func (a *Audit) Person(ctx context.Context, actor journal.Actor, who Who) (citizen.ID, error) {
+	known, _, err := a.find(ctx, actor, who)
+	return known, err
+}
+
 // find is the person whom the actor may see, and a person behind the question who is hidden from them; zero where there is none.
 func (a *Audit) find(ctx context.Context, actor journal.Actor, who Who) (known, hidden citizen.ID, err error) {
 	if who.Receipt != "" {

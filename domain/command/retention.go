@@ -192,20 +192,20 @@ func judgeSchedule(state *journal.State, class eventstore.Class, day journal.Day
 func (r Retention) Run(ctx context.Context) error {
 	j := r.handler.journal
 	for {
+		day := j.DayOf(j.Now(journal.Timing{})) // before the sweep: a day that begins meanwhile is swept again
 		if _, err := r.Sweep(ctx); err != nil {
 			return err
 		}
-		day := j.DayOf(j.Now(journal.Timing{}))
 		if err := r.wait(ctx, day); err != nil {
 			return err
 		}
 	}
 }
 
-// wait returns once the log's now is past a day: by the wall clock, or on a log clock by what is appended.
+// wait returns once the log's now is past a day, which is at its Until: by the wall clock, or on a log clock by what is appended.
 func (r Retention) wait(ctx context.Context, day journal.Day) error {
 	j := r.handler.journal
-	for !j.Now(journal.Timing{}).After(day.Until) {
+	for j.Now(journal.Timing{}).Before(day.Until) {
 		head, err := j.Head(ctx)
 		if err != nil {
 			return err
