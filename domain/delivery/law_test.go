@@ -289,6 +289,10 @@ var scenarios = map[string]func(*world){
 		w.erase()
 		w.gets("statute", "2 erased [1.0.1]")
 		w.gets("ontario")
+		w.again("statute", "1 recalled", "2 erased [1.0.1]")
+		lane, err := w.journal.ReadAggregate(w.ctx, journal.LaneAggregate("s.statute", 0), 1, 0)
+		require.NoError(w, err)
+		require.Equal(w, journal.Redelivered{From: 1, Stream: "s.statute", To: 2}, lane[len(lane)-1].Event, "the notice itself recalls")
 	},
 	"who is merged is known by another id from then on": func(w *world) {
 		w.move("Kenora")
