@@ -10,9 +10,7 @@ import (
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
-	"github.com/tellonce/hub/eventstore/sqlite"
 )
 
 // counting is a store that counts what is asked of it.
@@ -56,16 +54,8 @@ func (c *counting) ReadCommands(ctx context.Context, commands ...eventstore.Comm
 // TestAMatchedListWorksAsMuchForNobody: what is asked of the store is the same, whoever it is of whom a ministry may know nothing.
 func TestAMatchedListWorksAsMuchForNobody(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir()})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keys, err := sqlite.OpenKeys(ctx, t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keys.Close()) })
-	count := &counting{Store: store, calls: map[string]int{}}
-	j := journaltest.Begin(t, journaltest.Options{}, count, keys)
-	b := &bundle{journal: j, command: command.New(j)}
+	count := &counting{calls: map[string]int{}}
+	b := onStore(t, func(s eventstore.Store) eventstore.Store { count.Store = s; return count })
 	b.load(t)
 	people := map[string]citizen.ID{}
 	for _, given := range []string{"Hidden", "Erased", "Dead", "Taken", "Other"} {

@@ -12,11 +12,8 @@ import (
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
-	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
-	"github.com/tellonce/hub/eventstore/sqlite"
 )
 
 // kinds reads what is due in a stream: kind and street of each event.
@@ -119,7 +116,6 @@ func (r *racing) Append(ctx context.Context, appends ...eventstore.Append) ([]ev
 // TestASnapshotIsJudgedByWhatItIsAppendedTo: what changes between judging and appending counts.
 func TestASnapshotIsJudgedByWhatItIsAppendedTo(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
 	for name, c := range map[string]struct {
 		happens func(t *testing.T, b *bundle, id citizen.ID)
 		want    [][]string
@@ -139,15 +135,8 @@ func TestASnapshotIsJudgedByWhatItIsAppendedTo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir()})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, store.Close()) })
-			keys, err := sqlite.OpenKeys(ctx, t.TempDir())
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, keys.Close()) })
-			race := &racing{Store: store}
-			j := journaltest.Begin(t, journaltest.Options{}, race, keys)
-			b := &bundle{journal: j, command: command.New(j)}
+			race := &racing{}
+			b := onStore(t, func(s eventstore.Store) eventstore.Store { race.Store = s; return race })
 			b.load(t)
 			id := b.resident(t)
 			b.tell(t, id, address(t, b.journal, "1 First St"))
