@@ -36,6 +36,11 @@ func (s *server) protectorRoutes() {
 		body:        liftRestrictionBody{}, codes: append([]string{citizen.CodeNoRestriction}, changed...),
 	}), s.liftRestriction)
 	register(s, protect(route{
+		path: "/v1/protection/changes", id: "tellProtected", summary: "Tell a change for a protected person", status: http.StatusAccepted,
+		description: "What they can't bring to a counter, and births and deaths, of which the registrar may not know. It has the registrar's authority.",
+		body:        changeBody{}, codes: tellCodes,
+	}), s.tellProtected)
+	register(s, protect(route{
 		path: "/v1/protection/replacements", id: "askReplacement", summary: "Ask for a person's identity to be replaced",
 		description: twoNotice + " The references that are named lead to the new identity; whoever knows one of them finds it.",
 		body:        replacementBody{}, codes: changed,
@@ -106,6 +111,23 @@ func (s *server) liftRestriction(ctx context.Context, in *Repeatable) (*position
 	}
 	out, err := positioned(s.Command.Lift(ctx, c, id, reason))
 	return out, relocate(err, "/data", "", "/person", "/person/reference")
+}
+
+// tellProtected is POST /v1/protection/changes.
+func (s *server) tellProtected(ctx context.Context, in *tellInput) (*tellOutput, error) {
+	id, err := commandID(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.readChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Command.TellProtected(ctx, s.command(ctx, id, t.channel, t.content), t.citizen, t.change)
+	if err != nil {
+		return nil, s.refusedChange(ctx, err)
+	}
+	return &tellOutput{Location: "/v1/me/receipts/" + result.Receipt, Body: accepted{Receipt: result.Receipt, Position: result.Position}}, nil
 }
 
 // replacementBody is the body of the first half of an identity replacement, for the document.

@@ -143,6 +143,24 @@ func TestAReferenceOfTheHiddenIsFree(t *testing.T) {
 	require.Contains(t, b.call("POST", "/v1/persons/details", "clerk", object{"person": ref("hid")}, "X-Access-Reason", "help").text, "1 First St")
 }
 
+func TestAProtectorTellsForTheProtected(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.hide("hid")
+	about := move("3 Third St")
+	about["person"] = ref("hid")
+	tell := func(token string, body object) response {
+		return b.call("POST", "/v1/protection/changes", token, body, "Idempotency-Key", uuid.NewString())
+	}
+	require.Equal(t, http.StatusAccepted, tell("protector", about).status)
+	require.Contains(t, b.call("GET", "/v1/me", "hid", nil).text, "3 Third St")
+	about["person"] = ref("ann")
+	require.Equal(t, "no-capacity", tell("protector", about).code())
+	about["person"] = ref("none")
+	require.Equal(t, "unknown-person", tell("protector", about).code())
+	require.Equal(t, http.StatusForbidden, tell("registrar", about).status)
+}
+
 func TestALookAtDetailsIsAnEventFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

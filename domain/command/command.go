@@ -38,6 +38,9 @@ type Command struct {
 	Channel  journal.Channel
 	ToldAt   time.Time // a claim; decides nothing
 	RecordAt time.Time // `import --clock told` on a log clock; else zero
+
+	// protector is who asks with the authority of Actor for somebody who is hidden from Actor (TellProtected); nil in all other commands.
+	protector *journal.Actor
 }
 
 // Result is what an accepted command came to.
@@ -93,7 +96,7 @@ func (h *Handler) doRelated(
 		}
 		timing := journal.Timing{Told: true, At: c.RecordAt}
 		day := h.journal.DayOf(h.journal.Now(timing))
-		seen := h.seen(c.Actor, states, day)
+		seen := h.seen(c.looker(), states, day)
 		v, rejection := ask(law, seen, day)
 		if rejection == nil && writesUnseen(states, seen, v) {
 			rejection = citizen.Reject(citizen.CodeUnknownPerson)
@@ -157,6 +160,14 @@ func (h *Handler) loadRelated(
 	})
 	more, err := h.journal.FreshStates(ctx, ids...)
 	return slices.Concat(states, more), err
+}
+
+// looker is whose sight decides whom a command may be about.
+func (c Command) looker() journal.Actor {
+	if c.protector != nil {
+		return *c.protector
+	}
+	return c.Actor
 }
 
 // seen are states as this actor may know of them: of somebody who is hidden from them, that of a citizen who was never registered. Every

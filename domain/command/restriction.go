@@ -84,6 +84,30 @@ func (h *Handler) Lift(ctx context.Context, c Command, id citizen.ID, reason str
 	return result, h.followParent(ctx, c, id) // as in Restrict
 }
 
+// TellProtected tells a change for a protected person: what they can't bring to a counter themself, and the births and deaths that the
+// registrar may not know of. It is recorded with the registrar's authority, which the protector passes on, under the protector's name. Of
+// anybody else it is no-capacity.
+func (h *Handler) TellProtected(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
+	if c.Actor.Kind != journal.ActorProtector {
+		return Result{}, ErrForbidden
+	}
+	states, err := h.journal.FreshStates(ctx, id)
+	if err != nil {
+		return Result{}, err
+	}
+	today := h.journal.DayOf(h.journal.Now(journal.Timing{Told: true})).Date
+	switch {
+	case !states[0].Profile.Registered:
+		return Result{}, citizen.Reject(citizen.CodeUnknownPerson)
+	case !states[0].Standing.IsProtected(today):
+		return Result{}, citizen.Reject(citizen.CodeNoCapacity)
+	}
+	protector := c.Actor
+	c.protector = &protector
+	c.Actor = journal.Actor{Kind: journal.ActorRegistrar, Role: journal.RoleRegistrar, ID: protector.ID, Source: protector.Source}
+	return h.Tell(ctx, c, id, change)
+}
+
 func judgeRestriction(state *journal.State, r Restricting, day journal.Day) *citizen.Rejection {
 	if !state.Profile.Registered || state.Gone != nil {
 		return citizen.Reject(citizen.CodeUnknownPerson)

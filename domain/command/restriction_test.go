@@ -288,3 +288,37 @@ func TestTheProtectedAreNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, b.state(t, hidden).VisibleTo(clerk, day), "until its last day")
 }
+
+// TestAProtectorTellsForTheProtected: with the registrar's authority, for nobody else, and the registrar learns nothing by it.
+func TestAProtectorTellsForTheProtected(t *testing.T) {
+	t.Parallel()
+	ctx, b := context.Background(), setup(t)
+	b.load(t)
+	id, other := b.bornOn(t, "1980-01-01"), b.bornOn(t, "1980-01-01")
+	b.restrict(t, id, violence)
+	b.refused(t, "no-capacity", "/person", func() error {
+		_, err := b.command.TellProtected(ctx, by(protector), other, address(t, b.journal, "1 First St"))
+		return err
+	})
+	b.refused(t, "unknown-person", "/person", func() error {
+		_, err := b.command.TellProtected(ctx, by(protector), citizen.ID(uuid.New()), address(t, b.journal, "1 First St"))
+		return err
+	})
+	for _, actor := range []journal.Actor{clerk, registrar, self(id), source} {
+		_, err := b.command.TellProtected(ctx, by(actor), id, address(t, b.journal, "1 First St"))
+		require.ErrorIs(t, err, command.ErrForbidden)
+	}
+	b.refused(t, "unknown-person", "/person", func() error { _, err := b.command.Tell(ctx, by(registrar), id, death(t, b.journal)); return err })
+	_, err := b.command.TellProtected(ctx, by(protector), id, address(t, b.journal, "1 First St"))
+	require.NoError(t, err)
+	result, err := b.command.TellProtected(ctx, by(protector), id, death(t, b.journal))
+	require.NoError(t, err)
+	entries, err := b.journal.Read(ctx, result.Position)
+	require.NoError(t, err)
+	require.True(t, entries[0].Event.(citizen.Change).Verified)
+	require.Equal(t, "protector-1", entries[0].Meta.Actor)
+	require.True(t, b.state(t, id).Profile.Deceased)
+	report, err := b.audit.Rederive(ctx, nil)
+	require.NoError(t, err)
+	require.Empty(t, report.Differences)
+}
