@@ -6,10 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
-// rewrapPage is how many keys are wrapped anew in one call of the key store: others wait no longer than that takes.
-const rewrapPage = 512
+const (
+	// rewrapPage is how many keys are wrapped anew in one call of the key store.
+	rewrapPage = 512
+	// rewrapRest bounds the pause after a page, which is otherwise as long as the page took. Who waits for the embedded store's write lock
+	// only tries now and then: without a pause it would hardly ever find it free.
+	rewrapRest = 200 * time.Millisecond
+)
 
 var errNoSecret = errors.New("seal: no such secret")
 
@@ -109,8 +115,14 @@ func (r *rewrapping) pass(ctx context.Context) error {
 			return fmt.Errorf("seal: read keys of earlier epochs: %w", err)
 		}
 		for some := range slices.Chunk(keys, rewrapPage) {
+			began := time.Now()
 			if err := r.page(ctx, some); err != nil {
 				return err
+			}
+			select {
+			case <-time.After(min(time.Since(began), rewrapRest)):
+			case <-ctx.Done():
+				return fmt.Errorf("seal: wrap keys anew: %w", ctx.Err())
 			}
 		}
 		if next == 0 {
