@@ -24,6 +24,7 @@ var ErrBusy = errors.New("delivery: another reader of this lane was first too of
 // disclose is step 9 of a change's life: it gives numbers to what is due and still permitted, writes that to the log, and only then makes bytes. No
 // messages and no error: nothing is due. If the process dies after the append, the numbers are given and whoever reads next redelivers them.
 func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.StreamOpened, lane, limit int) ([]Message, time.Time, error) {
+	var dropped *dueRow // the first of the last round, if it gave no number
 	for conflicts := 0; conflicts < maxAttempts; {
 		row, earliest, err := d.laneState(ctx, stream.Stream, lane)
 		today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
@@ -36,6 +37,9 @@ func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.Stre
 		rows, err := d.waiting(ctx, stream.Stream, lane, pace.of(limit), today)
 		if err != nil || len(rows) == 0 {
 			return nil, time.Time{}, err
+		}
+		if dropped != nil && *dropped == rows[0] {
+			return nil, time.Time{}, errRow // what was dropped is due again: on and on
 		}
 		v, err := d.look(ctx, stream, lane, row, positionsOf(rows))
 		if err != nil {
@@ -56,7 +60,7 @@ func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.Stre
 			return nil, time.Time{}, err
 		}
 		if pace.faster(); len(event.Items) == 0 {
-			conflicts = 0 // only drops: there may be more behind them
+			conflicts, dropped = 0, &rows[0] // only drops: there may be more behind them
 			continue
 		}
 		messages, err := d.encode(ctx, v, event.Items, event.First, nil)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/citizen"
@@ -294,6 +295,12 @@ var scenarios = map[string]func(*world){
 		require.NoError(w, err)
 		require.Equal(w, journal.Redelivered{From: 1, Stream: "s.statute", To: 2}, lane[len(lane)-1].Event, "the notice itself recalls")
 	},
+	"an erasure is told of a protected person, too": func(w *world) { // it names numbers, and no one
+		w.givenBy("statute", "Kenora")
+		w.append(w.citizen, journal.RestrictionSet{Kind: journal.RestrictionViolence})
+		w.erase()
+		w.gets("statute", "2 erased [1.0.1]")
+	},
 	"who is merged is known by another id from then on": func(w *world) {
 		w.move("Kenora")
 		first := w.gets("statute", "1 fact Kenora")
@@ -396,7 +403,8 @@ func (w *world) cancelAfter(agreement string) {
 // erase erases the citizen's facts and, as an erasure of everything does, the secret of their pairwise ids.
 func (w *world) erase() {
 	w.Helper()
-	_, err := w.command.Erase(w.ctx, w.by(registrar), w.citizen)
+	self := journal.Actor{Kind: journal.ActorResident, Role: journal.RoleCitizen, Citizen: uuid.UUID(w.citizen)}
+	_, err := w.command.Erase(w.ctx, w.by(self), w.citizen)
 	require.NoError(w, err)
 }
 
