@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -122,8 +123,10 @@ var scenarios = map[string]func(*world){
 		w.gets("consent", "1 snapshot Kenora")
 		w.move("Dryden")
 		w.gets("consent", "2 fact Dryden")
+		w.now = w.now.Add(time.Hour)
 		w.withdraw()
 		got := w.gets("consent", "3 ended")
+		require.Equal(w, w.now.Format(time.RFC3339), attribute(&got[0], "time"), "of what ended it")
 		require.Equal(w, "tellonce.ended.v1", attribute(&got[0], "type"))
 		require.Equal(w, "consent@1", attribute(&got[0], "agreement"))
 		w.again("consent", "1 recalled", "2 recalled", "3 ended")
@@ -228,6 +231,7 @@ var scenarios = map[string]func(*world){
 	"who leaves the scope of an agreement that is over is told that alone": func(w *world) {
 		w.givenBy("ontario", "Kenora")
 		w.move("Gatineau QC")
+		w.rows() // filed while the agreement is in force
 		_, err := w.command.EndAgreement(w.ctx, w.by(operator), "ontario", "")
 		require.NoError(w, err)
 		w.gets("ontario", "2 ended")
@@ -295,6 +299,13 @@ var scenarios = map[string]func(*world){
 		require.NoError(w, err)
 		require.Equal(w, journal.Redelivered{From: 1, Stream: "s.statute", To: 2}, lane[len(lane)-1].Event, "the notice itself recalls")
 	},
+	"an erasure is told of no one, also before the keys are gone": func(w *world) {
+		w.givenBy("statute", "Kenora")
+		w.append(w.citizen, journal.Erased{Classes: []eventstore.Class{eventstore.Facts}})
+		got := w.gets("statute", "2 erased [1.0.1]")
+		require.Empty(w, got[0].Key)
+		require.Empty(w, attribute(&got[0], "subject"))
+	},
 	"an erasure is told of a protected person, too": func(w *world) { // it names numbers, and no one
 		w.givenBy("statute", "Kenora")
 		w.append(w.citizen, journal.RestrictionSet{Kind: journal.RestrictionViolence})
@@ -336,6 +347,13 @@ var scenarios = map[string]func(*world){
 		w.after["statute"] = 4
 		w.gets("statute", "5 correction corrects 1.0.1 Dryden", "6 correction corrects 1.0.2 P9N 3X9")
 		w.again("statute", "1 recalled", "2 recalled", "3 fact Gatineau", "4 left-scope", "5 correction corrects 1.0.1 Dryden", "6 correction corrects 1.0.2 P9N 3X9")
+		w.move("Kenora")
+		w.rows()
+		_, err := w.command.EndAgreement(w.ctx, w.by(operator), "statute", "")
+		require.NoError(w, err)
+		page, err := w.delivery.Next(w.ctx, "s.statute", 0, 6, 1, 0)
+		require.NoError(w, err)
+		require.Equal(w, "7 fact P9N 3X9", line(&page.Messages[0]), "what one of them may not have any more does not take the other's away")
 	},
 	"a page of the view may end between a correction and its decision": func(w *world) {
 		wrong := w.move("Kenora")
