@@ -155,10 +155,11 @@ func (p *place) work() (stop func()) {
 	return func() {
 		close(done)
 		wg.Wait()
+		code := hub.stop(p.t)
+		require.Equal(p.t, 0, code, hub.stderr.String())
 		require.Empty(p.t, refused.String())
-		require.Greater(p.t, served, 10)
+		require.Greater(p.t, served, 10, hub.stderr.String())
 		require.Positive(p.t, imported)
-		require.Equal(p.t, 0, hub.stop(p.t), hub.stderr.String())
 	}
 }
 
