@@ -164,6 +164,7 @@ func (d *Delivery) take(ctx context.Context, desk *laneDesk, ticket int64, strea
 }
 
 func (d *Delivery) takeNew(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
+	tickets := desk.arrived.Load() // who comes after the append has a redelivered of their own
 	messages, until, err := d.disclose(ctx, &desk.pace, stream, lane, limit)
 	if err != nil || len(messages) == 0 {
 		return Page{}, err
@@ -174,7 +175,7 @@ func (d *Delivery) takeNew(ctx context.Context, desk *laneDesk, stream journal.S
 		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), first-1))
 		return Page{Messages: messages, Until: until}, err
 	}
-	desk.shared = &sharedPage{first: after + 1, tickets: desk.arrived.Load(), page: page}
+	desk.shared = &sharedPage{first: after + 1, tickets: tickets, page: page}
 	return page, nil
 }
 
