@@ -202,6 +202,7 @@ func (c *canaries) refusedWithCanaries() {
 	}
 	refused(c.told("ann", "address-changed", strings.Replace(canaryHome, "P9N", "H9N", 1)))
 	refused(c.told("ann", "address-changed", strings.Replace(canaryHome, "ZqxcanaryUnit", `Zqxcanary\u202e`, 1)))
+	refused(c.told("ann", "address-changed", canaryHome, "", `"ZqxcanaryMember":1`))
 	refused(c.told("ann", "ZqxcanaryType", canaryHome))
 	refused(c.told("ann", "address-changed", canaryHome, "ZqxcanaryDate"))
 	refused(c.told("ann", "contact-changed", `{"email":"zqxcanary","phone":"zqxcanary","ZqxcanaryMember":1}`))
