@@ -170,12 +170,10 @@ func statusOf(g *journal.Given) (status string, at *time.Time) {
 
 // roleName names an actor kind as tokens do; what no token names is the hub itself.
 func roleName(kind journal.ActorKind) string {
-	for _, role := range journal.Roles() {
-		if k, _ := role.Kind(); k == kind {
-			return string(role)
-		}
+	if kind == journal.ActorSource {
+		kind = journal.ActorHub
 	}
-	return "hub"
+	return kind.String()
 }
 
 type consentsOutput struct {

@@ -163,7 +163,7 @@ type erasureLine struct{ Sentence, Until string }
 
 // erasurePage asks, and says what would go and what must stay.
 func (s *server) erasurePage(r *request) error {
-	if erased, _, err := s.Projection.Erasure(r.Context(), r.citizen()); err != nil {
+	if erased, err := s.Projection.Erasure(r.Context(), r.citizen()); err != nil {
 		return err
 	} else if erased != nil {
 		return s.showErased(r, erased, "")

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ func (c *cli) importCommand() *cobra.Command {
 			if clock != "" && clock != "told" {
 				return usageError{fmt.Errorf("--clock is told, not %q", clock)}
 			}
+			spareMemory()
 			in, size, err := c.input(args[0])
 			if err != nil {
 				return err
@@ -54,6 +57,16 @@ func (c *cli) importCommand() *cobra.Command {
 	cmd.Flags().StringVar(&clock, "clock", "", "told: record each line at the time told (sandbox only)")
 	cmd.Flags().StringVar(&source, "source", "import", "the source: issuer of the commands and namespace of the references")
 	return cmd
+}
+
+// importMemory is the soft limit of Go's heap while an import runs, unless GOMEMLIMIT says another: garbage is collected sooner, and a million
+// lines take no longer (docs/performance.md).
+const importMemory = 160 << 20
+
+func spareMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(importMemory)
+	}
 }
 
 // input opens a file or stdin; its size is 0 where it isn't known.

@@ -2,14 +2,11 @@ package command_test
 
 import (
 	"context"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/consent"
@@ -18,7 +15,6 @@ import (
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
-	"github.com/tellonce/hub/eventstore/postgres"
 )
 
 // production is a log of today, by the wall clock.
@@ -27,35 +23,8 @@ var production = journaltest.Options{Mode: journal.ModeProduction, Wall: true}
 // onBothStores runs a scenario on the embedded store, and on PostgreSQL where there is one.
 func onBothStores(t *testing.T, o journaltest.Options, scenario func(*testing.T, *bundle)) {
 	t.Helper()
-	run := func(name string, open func(*testing.T) *journal.Journal) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			j := open(t)
-			scenario(t, &bundle{journal: j, command: command.New(j), delivery: delivery.New(j)})
-		})
-	}
-	run("sqlite", func(t *testing.T) *journal.Journal { return journaltest.New(t, o) })
-	run("postgres", func(t *testing.T) *journal.Journal {
-		dsn := os.Getenv("DATABASE_URL")
-		if dsn == "" {
-			require.Empty(t, os.Getenv("CI"), "CI has a database")
-			t.Skip("DATABASE_URL is not set: see deploy/dev/up")
-		}
-		ctx, schema := context.Background(), "t"+strings.ReplaceAll(uuid.NewString(), "-", "")
-		t.Cleanup(func() {
-			conn, err := pgx.Connect(ctx, dsn)
-			require.NoError(t, err)
-			defer conn.Close(ctx)
-			_, err = conn.Exec(ctx, "DROP SCHEMA "+schema+", "+schema+"_keys CASCADE")
-			require.NoError(t, err)
-		})
-		store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, store.Close()) })
-		keys, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, keys.Close()) })
-		return journaltest.Begin(t, o, store, keys)
+	journaltest.OnBothStores(t, o, func(t *testing.T, j *journal.Journal) {
+		scenario(t, &bundle{journal: j, command: command.New(j), delivery: delivery.New(j)})
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,24 +15,12 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
-	"github.com/tellonce/hub/eventstore/postgres"
 )
 
 // onPostgres is a sandbox log in a schema of its own; without a server the benchmark is skipped.
 func onPostgres(b *testing.B) *bundle {
 	b.Helper()
-	dsn := os.Getenv("DATABASE_URL")
-	if dsn == "" {
-		b.Skip("DATABASE_URL is not set: see deploy/dev/up")
-	}
-	ctx, schema := context.Background(), "bench_"+strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema})
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, store.Close()) })
-	keyStore, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, keyStore.Close()) })
-	j := journaltest.Begin(b, journaltest.Options{Clock: time.Now}, store, keyStore)
+	j := journaltest.OnPostgres(b, journaltest.Options{Clock: time.Now})
 	return &bundle{journal: j, command: command.New(j)}
 }
 

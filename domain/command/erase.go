@@ -28,24 +28,34 @@ func (h *Handler) Erase(ctx context.Context, c Command, id citizen.ID) (Erasure,
 	if !mayErase(c.Actor, id) {
 		return Erasure{}, ErrForbidden
 	}
+	out, erased, err := h.erase(ctx, c, id, judgeErasure)
+	if err == nil {
+		out.Keys, err = h.destroy(ctx, erased)
+	}
+	return out, err
+}
+
+// erase appends an erasure that judge allows, and reads it back as it stands on the log: the first one, if the command was repeated.
+func (h *Handler) erase(
+	ctx context.Context, c Command, id citizen.ID, judge func(*journal.State, journal.Day) (journal.Erased, *citizen.Rejection),
+) (Erasure, *journal.Entry, error) {
 	result, err := h.do(ctx, c, id, func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		erased, rejection := judgeErasure(state, day)
+		erased, rejection := judge(state, day)
 		if rejection != nil {
 			return verdict{}, rejection
 		}
 		return verdict{events: []journal.New{about(state, erased, journal.Meta{})}}, nil
 	})
 	if err != nil {
-		return Erasure{}, err
+		return Erasure{}, nil, err
 	}
 	entries, err := h.journal.Read(ctx, result.Position)
 	if err != nil {
-		return Erasure{}, err
+		return Erasure{}, nil, err
 	}
 	out := Erasure{Result: result}
 	out.Erased, _ = entries[0].Event.(journal.Erased)
-	out.Keys, err = h.destroy(ctx, &entries[0])
-	return out, err
+	return out, &entries[0], nil
 }
 
 // mayErase: a citizen themself; a clerk or the registrar on their behalf. Nobody acts by proxy in this.
@@ -67,10 +77,25 @@ func judgeErasure(state *journal.State, day journal.Day) (journal.Erased, *citiz
 	case !state.Profile.Registered, state.Gone != nil:
 		return journal.Erased{}, citizen.Reject(citizen.CodeUnknownPerson)
 	}
-	if _, held := heldUntil(state, eventstore.Facts, day.Date); held {
+	if underHold(state, eventstore.Facts, day.Date) {
 		return journal.Erased{}, citizen.Reject(citizen.CodeLegalHold)
 	}
-	return journal.Erased{Classes: []eventstore.Class{eventstore.Facts}, Kept: kept(state, day, eventstore.Evidence, eventstore.AccessTrail, eventstore.Contact)}, nil
+	return erasedFacts(state, day), nil
+}
+
+// judgeMerged says what goes of an id that was merged into one that was erased: the same, unless it went before.
+func judgeMerged(state *journal.State, day journal.Day) (journal.Erased, *citizen.Rejection) {
+	if state.Gone == nil || state.Gone.Why != journal.TypeCitizensMerged {
+		return journal.Erased{}, settled
+	}
+	return erasedFacts(state, day), nil
+}
+
+// erasedFacts is an erasure of the facts; everything else stays for its time.
+func erasedFacts(state *journal.State, day journal.Day) journal.Erased {
+	return journal.Erased{
+		Classes: []eventstore.Class{eventstore.Facts}, Kept: kept(state, day, eventstore.Evidence, eventstore.AccessTrail, eventstore.Contact),
+	}
 }
 
 // kept says why and until when classes stay, counted from a day.
@@ -78,29 +103,19 @@ func kept(state *journal.State, day journal.Day, classes ...eventstore.Class) []
 	out := make([]journal.Kept, len(classes))
 	for i, class := range classes {
 		out[i] = journal.Kept{Class: class, Law: citizen.KeptByRetention, Until: citizen.KeptUntil(int16(class), day.From)}
-		if _, held := heldUntil(state, class, day.Date); held {
+		if underHold(state, class, day.Date) {
 			out[i] = journal.Kept{Class: class, Law: citizen.KeptByHold} // which authority is no one's business
 		}
 	}
 	return out
 }
 
-// heldUntil says whether a legal hold on a class stands on a day, and the last day of the longest; zero is open.
-func heldUntil(state *journal.State, class eventstore.Class, on consent.Date) (until consent.Date, held bool) {
-	for _, hold := range state.Holds {
+// underHold says whether a legal hold on a class stands on a day.
+func underHold(state *journal.State, class eventstore.Class, on consent.Date) bool {
+	return slices.ContainsFunc(state.Holds, func(hold journal.LegalHoldSet) bool {
 		last, err := consent.ParseDate(hold.Until)
-		if err != nil {
-			last = 0
-		}
-		if !slices.Contains(hold.Classes, class) || (last != 0 && last < on) {
-			continue
-		}
-		if !held || last == 0 || (until != 0 && last > until) {
-			until = last
-		}
-		held = true
-	}
-	return until, held
+		return slices.Contains(hold.Classes, class) && (err != nil || on <= last) // no last day: until it is lifted
+	})
 }
 
 // eraserScope is the namespace of the hub's own commands that finish an erasure.
@@ -153,26 +168,14 @@ func (h *Handler) eraseMerged(ctx context.Context, id citizen.ID) ([]journal.Key
 	var keys []journal.KeysDestroyed
 	for _, other := range others {
 		c := Command{Scope: eraserScope, ID: hubCommandID("merged " + other.String()).String(), Issuer: journal.IssuerHub}
-		result, err := h.do(ctx, c, other, func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-			if state.Gone == nil || state.Gone.Why != journal.TypeCitizensMerged {
-				return verdict{}, settled
-			}
-			erased := journal.Erased{
-				Classes: []eventstore.Class{eventstore.Facts}, Kept: kept(state, day, eventstore.Evidence, eventstore.AccessTrail, eventstore.Contact),
-			}
-			return verdict{events: []journal.New{about(state, erased, journal.Meta{})}}, nil
-		})
+		_, erased, err := h.erase(ctx, c, other, judgeMerged)
 		if errors.Is(err, settled) { // erased already, by its own command
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		entries, err := h.journal.Read(ctx, result.Position)
-		if err != nil {
-			return nil, err
-		}
-		destroyed, err := h.destroyKeys(ctx, &entries[0])
+		destroyed, err := h.destroyKeys(ctx, erased)
 		if err != nil {
 			return nil, err
 		}

@@ -154,29 +154,22 @@ var errRetention = errors.New("command: a row of the view retention can't be rea
 func (r Retention) erase(ctx context.Context, id citizen.ID, class eventstore.Class, due []byte) (bool, error) {
 	h := r.handler
 	c := Command{Scope: eraserScope, ID: uuid.NewSHA1(hubNamespace, due).String(), Issuer: journal.IssuerHub, Actor: journal.Actor{Kind: journal.ActorHub}}
-	result, err := h.do(ctx, c, id, func(_ *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
-		erased, rejection := judgeSchedule(state, class, day)
-		if rejection != nil {
-			return verdict{}, rejection
-		}
-		return verdict{events: []journal.New{about(state, erased, journal.Meta{})}}, nil
+	out, erased, err := h.erase(ctx, c, id, func(state *journal.State, day journal.Day) (journal.Erased, *citizen.Rejection) {
+		return judgeSchedule(state, class, day)
 	})
 	var rejection *citizen.Rejection
 	if errors.As(err, &rejection) {
 		return false, nil // held, or no longer so: it is looked at again on the next sweep
 	}
-	if err != nil || result.Repeated {
+	if err != nil || out.Repeated {
 		return false, err
 	}
-	entries, err := h.journal.Read(ctx, result.Position)
-	if err == nil {
-		_, err = h.destroy(ctx, &entries[0])
-	}
+	_, err = h.destroy(ctx, erased)
 	return err == nil, err
 }
 
 func judgeSchedule(state *journal.State, class eventstore.Class, day journal.Day) (journal.Erased, *citizen.Rejection) {
-	if _, held := heldUntil(state, class, day.Date); held {
+	if underHold(state, class, day.Date) {
 		return journal.Erased{}, citizen.Reject(citizen.CodeLegalHold)
 	}
 	if class != eventstore.Facts {

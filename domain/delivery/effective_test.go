@@ -118,7 +118,7 @@ func TestWhatWaitsForItsDay(t *testing.T) {
 	for name, scenario := range waits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBothStores(t, journaltest.Options{}, func(t *testing.T, j *journal.Journal) {
+			journaltest.OnBothStores(t, journaltest.Options{}, func(t *testing.T, j *journal.Journal) {
 				w := newWorld(t, j)
 				scenario(w)
 				w.rebuilds()
@@ -134,7 +134,7 @@ func TestAReaderWaitsForTheDaysEnd(t *testing.T) {
 	require.NoError(t, err)
 	offset := time.Until(time.Date(2026, 3, 4, 23, 59, 58, 0, zone))
 	o := journaltest.Options{Clock: func() time.Time { return time.Now().Add(offset) }, Wall: true}
-	onBothStores(t, o, func(t *testing.T, j *journal.Journal) {
+	journaltest.OnBothStores(t, o, func(t *testing.T, j *journal.Journal) {
 		w := newWorld(t, j)
 		w.now = time.Time{} // as the clock says
 		w.moveOn("2026-03-05", "Kenora")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/consent"
@@ -21,48 +19,8 @@ import (
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/domain/journal/journaltest"
-	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/schemas"
 )
-
-// onBothStores runs a test on the embedded store, and on PostgreSQL where there is one.
-func onBothStores(t *testing.T, o journaltest.Options, test func(*testing.T, *journal.Journal)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, journaltest.New(t, o))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, onPostgres(t, o))
-	})
-}
-
-// onPostgres is a log in a schema of its own; without a server the test is skipped.
-func onPostgres(t testing.TB, o journaltest.Options) *journal.Journal {
-	t.Helper()
-	dsn := os.Getenv("DATABASE_URL")
-	if dsn == "" {
-		require.Empty(t, os.Getenv("CI"), "CI has a database")
-		t.Skip("DATABASE_URL is not set: see deploy/dev/up")
-	}
-	ctx, schema := context.Background(), "t"+strings.ReplaceAll(uuid.NewString(), "-", "")
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(ctx, dsn)
-		require.NoError(t, err)
-		defer conn.Close(ctx)
-		_, err = conn.Exec(ctx, "DROP SCHEMA "+schema+", "+schema+"_keys CASCADE")
-		require.NoError(t, err)
-	})
-	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema, Clock: o.Clock})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keys, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keys.Close()) })
-	return journaltest.Begin(t, o, store, keys)
-}
 
 // The agreements of a world, each with the stream of its id.
 var worldAgreements = map[string]string{

@@ -431,7 +431,7 @@ func TestScenarios(t *testing.T) {
 	for name, scenario := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBothStores(t, journaltest.Options{}, func(t *testing.T, j *journal.Journal) {
+			journaltest.OnBothStores(t, journaltest.Options{}, func(t *testing.T, j *journal.Journal) {
 				w := newWorld(t, j)
 				scenario(w)
 				w.rebuilds()

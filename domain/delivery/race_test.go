@@ -418,7 +418,7 @@ func TestNothingLeavesAfterAWithdrawal(t *testing.T) {
 	if testing.Short() {
 		waves /= 10
 	}
-	onBothStores(t, journaltest.Options{Wall: true}, func(t *testing.T, j *journal.Journal) {
+	journaltest.OnBothStores(t, journaltest.Options{Wall: true}, func(t *testing.T, j *journal.Journal) {
 		r := newRace(t, j)
 		withdrawals := r.run(waves, func() bool { return false })
 		o := r.judge()
@@ -433,7 +433,7 @@ func TestNothingLeavesAfterAWithdrawal(t *testing.T) {
 // TestWithoutTheGuardThereAreLeaks is the negative control: the same race finds leaks once the guard is off.
 func TestWithoutTheGuardThereAreLeaks(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, journaltest.Options{Wall: true}, func(t *testing.T, j *journal.Journal) {
+	journaltest.OnBothStores(t, journaltest.Options{Wall: true}, func(t *testing.T, j *journal.Journal) {
 		r := newRace(t, j)
 		r.delivery.DropGuard()
 		withdrawals := r.run(2*raceWaves, func() bool { return r.judge().leaks > 0 })

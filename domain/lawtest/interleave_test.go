@@ -4,21 +4,18 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
-	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/eventstore/seal"
 	"github.com/tellonce/hub/eventstore/sqlite"
 )
@@ -204,27 +201,7 @@ func onSQLite(t *testing.T, seed uint64, seen func(eventstore.Store) eventstore.
 
 // onPostgres is a world in a schema of its own.
 func onPostgres(t *testing.T, seed uint64) *world {
-	dsn := os.Getenv("DATABASE_URL")
-	if dsn == "" {
-		if os.Getenv("TELLONCE_REQUIRE_SERVERS") == "1" {
-			t.Fatal("DATABASE_URL is not set, and TELLONCE_REQUIRE_SERVERS is")
-		}
-		t.Skip(`needs PostgreSQL: eval "$(deploy/dev/up)"`)
-	}
-	ctx, schema := context.Background(), "law_"+strings.ReplaceAll(uuid.NewString(), "-", "")
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(ctx, dsn)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close(ctx) }()
-		_, err = conn.Exec(ctx, "DROP SCHEMA "+schema+", "+schema+"_keys CASCADE")
-		require.NoError(t, err)
-	})
-	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keys, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keys.Close()) })
+	store, keys := journaltest.Postgres(t, journaltest.Options{})
 	return start(t, seed, store, keys, asItIs)
 }
 

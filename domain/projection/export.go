@@ -3,13 +3,11 @@ package projection
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/eventstore"
 )
 
 // Export is everything that the hub holds on one person, for that person: every record about them with its content, what was handed over
@@ -208,23 +206,13 @@ func (p *Projection) exportGiven(ctx context.Context, law *journal.Law, id citiz
 	return out, nil
 }
 
-// Erasure is what became of a citizen's erasure: nil while they are here.
-func (p *Projection) Erasure(ctx context.Context, id citizen.ID) (*journal.Erased, []eventstore.Class, error) {
+// Erasure is what a citizen's erasure took and what it had to leave; nil while they are here.
+func (p *Projection) Erasure(ctx context.Context, id citizen.ID) (*journal.Erased, error) {
 	states, err := p.journal.FreshStates(ctx, id)
 	if err != nil || states[0].Gone == nil || states[0].Gone.Why != journal.TypeErased {
-		return nil, nil, err
+		return nil, err
 	}
-	entries, err := p.journal.ReadAggregate(ctx, journal.CitizenAggregate(id), 1, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	var gone []eventstore.Class
-	for i := range entries {
-		if event, ok := entries[i].Event.(journal.KeysDestroyed); ok && event.Class != eventstore.Public && !slices.Contains(gone, event.Class) {
-			gone = append(gone, event.Class)
-		}
-	}
-	return &states[0].Gone.Erased, gone, nil
+	return &states[0].Gone.Erased, nil
 }
 
 // TypeLabel is what people call an event type about them, in both languages; the type's own name where it has no other.

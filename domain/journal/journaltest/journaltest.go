@@ -3,15 +3,19 @@ package journaltest
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
+	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/eventstore/seal"
 	"github.com/tellonce/hub/eventstore/seal/sealtest"
 	"github.com/tellonce/hub/eventstore/sqlite"
@@ -54,6 +58,54 @@ func Replicas(t testing.TB, o Options, n int) []*journal.Journal {
 		out[i] = open(t, o, genesis, store, keyStore, wrapper)
 	}
 	return out
+}
+
+// OnBothStores runs a test on the embedded store, and on PostgreSQL where there is one.
+func OnBothStores(t *testing.T, o Options, test func(*testing.T, *journal.Journal)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, New(t, o))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, OnPostgres(t, o))
+	})
+}
+
+// OnPostgres is New on PostgreSQL.
+func OnPostgres(t testing.TB, o Options) *journal.Journal {
+	t.Helper()
+	store, keys := Postgres(t, o)
+	return Begin(t, o, store, keys)
+}
+
+// Postgres opens an empty log and its key store in schemas of their own, which are dropped when the test ends. Without a server the test is
+// skipped, or fails where servers are required.
+func Postgres(t testing.TB, o Options) (eventstore.Store, seal.KeyStore) {
+	t.Helper()
+	dsn := os.Getenv("DATABASE_URL")
+	if dsn == "" {
+		if os.Getenv("CI") != "" || os.Getenv("TELLONCE_REQUIRE_SERVERS") == "1" {
+			t.Fatal("DATABASE_URL is not set, and servers are required")
+		}
+		t.Skip(`needs PostgreSQL: eval "$(deploy/dev/up)"`)
+	}
+	ctx, schema := context.Background(), "t"+strings.ReplaceAll(uuid.NewString(), "-", "")
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(ctx, dsn)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close(ctx) }()
+		_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+", "+schema+"_keys CASCADE")
+		require.NoError(t, err)
+	})
+	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema, Clock: o.Clock})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	keys, err := postgres.OpenKeys(ctx, postgres.KeysConfig{DSN: dsn, Schema: schema + "_keys"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keys.Close()) })
+	return store, keys
 }
 
 // Begin writes genesis into an empty store and returns its journal.
