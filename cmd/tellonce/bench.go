@@ -156,7 +156,7 @@ func (c *cli) benchHub(ctx context.Context, cachedStates int) (h *hub, closeHub 
 		}
 		cleanup = func() {
 			_ = os.RemoveAll(dir)
-			_ = dropSchemas(context.WithoutCancel(ctx), dsn, schema, schema+"_keys")
+			_ = postgres.DropSchemas(context.WithoutCancel(ctx), dsn, schema, schema+"_keys")
 		}
 	}
 	defer func() {
@@ -180,18 +180,4 @@ func (c *cli) benchHub(ctx context.Context, cachedStates int) (h *hub, closeHub 
 		return nil, nil, err
 	}
 	return h, func() { h.Close(); cleanup() }, nil
-}
-
-func dropSchemas(ctx context.Context, dsn string, schemas ...string) error {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is left to do with it
-	for _, schema := range schemas {
-		if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
-			return err
-		}
-	}
-	return nil
 }

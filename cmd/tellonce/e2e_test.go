@@ -66,7 +66,7 @@ func postgresPlace(t *testing.T) *place {
 	schema := "e2e_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
 	store, err := withSchema(dsn, schema)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, dropSchemas(context.Background(), dsn, schema, schema+"_keys")) })
+	t.Cleanup(func() { require.NoError(t, postgres.DropSchemas(context.Background(), dsn, schema, schema+"_keys")) })
 	return &place{t: t, dir: t.TempDir(), env: []string{"TELLONCE_STORE=" + store}}
 }
 

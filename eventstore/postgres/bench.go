@@ -31,7 +31,7 @@ func Bench(ctx context.Context, dsn string, config storebench.Config, report fun
 	id := uuid.New()
 	schema := "tellonce_bench_" + hex.EncodeToString(id[:6])
 	defer func() {
-		if dropped := dropSchema(context.WithoutCancel(ctx), dsn, schema); err == nil {
+		if dropped := DropSchemas(context.WithoutCancel(ctx), dsn, schema); err == nil {
 			err = dropped
 		}
 	}()
@@ -62,14 +62,19 @@ func Bench(ctx context.Context, dsn string, config storebench.Config, report fun
 	return nil
 }
 
-func dropSchema(ctx context.Context, dsn, schema string) error {
+// DropSchemas drops schemas with all that is in them: those of a benchmark or of a test. A schema that is not there is no error.
+func DropSchemas(ctx context.Context, dsn string, schemas ...string) error {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return fmt.Errorf("postgres: connect: %w", err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE")
-	return wrapf(err, "drop the benchmark's schema")
+	for _, schema := range schemas {
+		if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
+			return wrapf(err, "drop a schema")
+		}
+	}
+	return nil
 }
 
 // rawTables makes what the raw limits write: one table with what an event log needs at the least, and twins of the store's tables.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tellonce/hub/domain/journal"
@@ -92,13 +91,7 @@ func Postgres(t testing.TB, o Options) (eventstore.Store, seal.KeyStore) {
 		t.Skip(`needs PostgreSQL: eval "$(deploy/dev/up)"`)
 	}
 	ctx, schema := context.Background(), "t"+strings.ReplaceAll(uuid.NewString(), "-", "")
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(ctx, dsn)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close(ctx) }()
-		_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+", "+schema+"_keys CASCADE")
-		require.NoError(t, err)
-	})
+	t.Cleanup(func() { require.NoError(t, postgres.DropSchemas(ctx, dsn, schema, schema+"_keys")) })
 	store, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Schema: schema, Clock: o.Clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
