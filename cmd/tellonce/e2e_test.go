@@ -19,6 +19,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/eventstore/postgres"
 )
 
 // binary is the program under test: the real one, built once.
