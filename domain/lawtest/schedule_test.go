@@ -53,6 +53,9 @@ func (s *schedule) tell() {
 // blocked is how long a task may hold its turn without calling the store before another gets one.
 const blocked = 20 * time.Millisecond
 
+// late is how many turns a task may begin after the others: a short one would else always be over before a long one judges.
+const late = 12
+
 // run interleaves tasks and returns once all have ended.
 func run(ctx context.Context, random *rand.Rand, tasks ...func(context.Context)) {
 	s := &schedule{changed: make(chan struct{}, 1)}
@@ -60,9 +63,12 @@ func run(ctx context.Context, random *rand.Rand, tasks ...func(context.Context))
 	going := len(tasks)
 	for _, f := range tasks {
 		t := &task{turn: make(chan struct{}), schedule: s}
+		turns := 1 + random.IntN(late) // drawn here: the tasks themselves draw nothing
 		go func() {
 			own := context.WithValue(ctx, taskKey{}, t)
-			pause(own)
+			for range turns {
+				pause(own)
+			}
 			f(own)
 			mu.Lock()
 			going--
@@ -86,7 +92,7 @@ func run(ctx context.Context, random *rand.Rand, tasks ...func(context.Context))
 func (s *schedule) settle(left func() int) bool {
 	timeout := time.NewTimer(blocked)
 	defer timeout.Stop()
-	late := false
+	overdue := false
 	for {
 		s.mu.Lock()
 		ready := len(s.waiting)
@@ -95,13 +101,13 @@ func (s *schedule) settle(left func() int) bool {
 		if all == 0 {
 			return false
 		}
-		if ready == all || late && ready > 0 {
+		if ready == all || overdue && ready > 0 {
 			return true
 		}
 		select {
 		case <-s.changed:
 		case <-timeout.C:
-			late = true
+			overdue = true
 		}
 	}
 }
