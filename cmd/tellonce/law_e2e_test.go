@@ -60,12 +60,20 @@ type resident struct {
 	seen      int32 // the version up to which the person's log was compared
 }
 
-// startWorld makes a log, loads the agreements of all its scenarios, and serves.
+// startWorld makes a sandbox's log, loads the agreements of all its scenarios, and serves.
 func startWorld(p *place, agreements []string, serve ...string) *world {
 	p.t.Helper()
 	p.run("init", "--sandbox")
 	w := &world{place: p, roles: map[string]string{}}
 	w.load(p.t, agreements...)
+	w.open(serve...)
+	return w
+}
+
+// open issues the offices' tokens on a log that is there, and serves.
+func (w *world) open(serve ...string) {
+	p := w.place
+	p.t.Helper()
 	w.log = p.open()
 	p.t.Cleanup(w.log.Close)
 	for _, role := range []string{"clerk", "registrar", "officer", "protector"} {
@@ -73,7 +81,6 @@ func startWorld(p *place, agreements []string, serve ...string) *world {
 	}
 	w.roles["protector-2"] = p.token("protector", "--person", "another protector")
 	w.hub = p.serve(serve...)
-	return w
 }
 
 // load loads agreements as `agreement load` does: in a sandbox they are in force.
