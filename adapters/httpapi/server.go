@@ -81,6 +81,7 @@ func New(c Config) (http.Handler, error) {
 	s.consentRoutes()
 	s.proxyRoutes()
 	s.mergeRoutes()
+	s.referenceRoutes()
 	s.ministryRoutes()
 	s.feedRoutes()
 	s.officerRoutes()

@@ -49,7 +49,8 @@ const (
 	KindSearch    = "search"
 	KindDecisions = "decisions"
 	KindConsents  = "consents"
-	KindDetails   = "details" // a person's current details, for a change told with help
+	KindDetails   = "details"   // a person's current details, for a change told with help
+	KindReference = "reference" // who a child is, to give it a reference
 	KindDeaths    = "reported-deaths"
 	KindTieAsked  = "tie-asked"
 	KindTieOpened = "tie-opened"
@@ -117,11 +118,11 @@ func (a *Audit) judge(actor journal.Actor, look Look) (Look, error) {
 	return look, nil
 }
 
-// mayLook: people's current details are for whoever helps them to tell a change; reported deaths are for the registrar; what ties two
+// mayLook: people's current details, and who a child is, are for whoever helps them to tell a change; reported deaths are for the registrar; what ties two
 // identities is for protectors; all else for those who answer for the hub.
 func mayLook(actor journal.ActorKind, kind string) bool {
 	switch kind {
-	case KindDetails:
+	case KindDetails, KindReference:
 		return actor == journal.ActorClerk || actor == journal.ActorRegistrar || actor == journal.ActorProtector
 	case KindDeaths:
 		return actor == journal.ActorRegistrar

@@ -8,11 +8,13 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 )
 
-// Who says whom a look is about: by a change's receipt number, or by the first source that knows a reference.
+// Who says whom a look is about: by a change's receipt number, or by the first source that knows a reference. With a Birth it is the child
+// that was registered with it; the reference is then the parent's.
 type Who struct {
 	Receipt   string
 	Sources   []string
 	Reference string
+	Birth     int64 // its position; 0: none
 }
 
 // OpenPerson finds a person and opens a look at them. Nobody found is ErrNotFound, after the look is on the log: to have asked is a look.
@@ -54,6 +56,26 @@ func (a *Audit) find(ctx context.Context, actor journal.Actor, who Who) (known, 
 		}
 		return known, hidden, err
 	}
+	known, hidden, err = a.behind(ctx, actor, who)
+	if err != nil || who.Birth == 0 {
+		return known, hidden, err
+	}
+	child, err := journal.NewRelatives(a.journal).ChildOf(ctx, known, who.Birth)
+	if err != nil {
+		return citizen.ID{}, citizen.ID{}, err
+	}
+	hides, err := a.protection.Hidden(ctx, actor, child)
+	if err != nil {
+		return citizen.ID{}, citizen.ID{}, err
+	}
+	if hides[0] {
+		return citizen.ID{}, child, nil
+	}
+	return child, hidden, nil
+}
+
+// behind is who stands behind a reference.
+func (a *Audit) behind(ctx context.Context, actor journal.Actor, who Who) (known, hidden citizen.ID, err error) {
 	for _, source := range who.Sources {
 		found, behind, err := a.protection.Asked(ctx, actor, source, who.Reference)
 		if err != nil {

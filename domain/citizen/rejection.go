@@ -9,6 +9,7 @@ const (
 	CodeUnknownPerson      = "unknown-person"
 	CodePersonExists       = "person-exists"
 	CodePersonDeceased     = "person-deceased"
+	CodeReferenceTaken     = "reference-taken"
 	CodeEffectiveTooFar    = "effective-too-far"
 	CodePostalCodeProvince = "postal-code-province"
 	CodeUnknownAgreement   = "unknown-agreement"
@@ -69,6 +70,9 @@ var reasons = []reason{
 	{CodePersonExists, at("/person"),
 		"This person is already registered.",
 		"Cette personne est déjà inscrite."},
+	{CodeReferenceTaken, at("/reference"),
+		"This reference is already that of another person.",
+		"Cette référence est déjà celle d’une autre personne."},
 	{CodePersonDeceased, nil,
 		"A death is registered for this person. No further changes can be told.",
 		"Un décès est inscrit pour cette personne. Aucun autre changement ne peut être déclaré."},

@@ -12,7 +12,7 @@ func TestEveryCodeHasItsPointer(t *testing.T) {
 	t.Parallel()
 	pointers := map[string]string{
 		"malformed-json": "-", "unknown-type": "/type", "schema": "-", "command-reused": "/id", "unknown-person": "/person",
-		"person-exists": "/person", "person-deceased": "-", "effective-too-far": "/effective", "postal-code-province": "/data/postal_code",
+		"person-exists": "/person", "reference-taken": "/reference", "person-deceased": "-", "effective-too-far": "/effective", "postal-code-province": "/data/postal_code",
 		"unknown-agreement": "/data/agreement", "not-by-consent": "/data/agreement", "unknown-field": "-", "no-such-grant": "/data/agreement",
 		"unknown-ministry": "/data/ministry", "not-linked": "/data/ministry", "stale-preview": "-",
 		"already-corrected": "/data/corrects", "already-erased": "-", "legal-hold": "-", "no-such-hold": "/data/authority", "already-verified": "/data/verifies", "circular-proxy": "/data/proxy",

@@ -217,6 +217,34 @@ func (p Protection) RegisterFor(ctx context.Context, actor Actor, source, refere
 	return ids[0], nil
 }
 
+// Refer makes a source's reference lead to a citizen, unless the actor knows somebody else under it, and returns whom they know under it
+// then. An id about which the log knows nothing is nobody: its reference is free. To do it again does no harm.
+func (p Protection) Refer(ctx context.Context, actor Actor, ref SourceReference, id citizen.ID) (citizen.ID, error) {
+	look, err := p.lookUp(ctx, actor, ref.Source, []string{ref.Reference})
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	if look.taken(0) {
+		ref.Source = freed + ref.Source
+	}
+	owner, err := p.journal.keyring.Refer(ctx, ref.Source, ref.Reference, uuid.UUID(id))
+	if err != nil || owner == uuid.UUID(id) {
+		return citizen.ID(owner), err
+	}
+	states, err := p.journal.FreshStates(ctx, citizen.ID(owner))
+	if err != nil || states[0].Version > 0 {
+		return citizen.ID(owner), err
+	}
+	if err := p.journal.Repoint(ctx, citizen.ID(owner), id); err != nil {
+		return citizen.ID{}, err
+	}
+	ids, err := p.journal.Reference(ctx, ref.Source, ref.Reference) // of two who repointed it, one came first
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	return ids[0], nil
+}
+
 // freed begins the namespace of a source's references that are registered again while who stands behind them is hidden. No source's name
 // begins so: names are printable.
 const freed = "\x00freed\x00"

@@ -3,10 +3,12 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/tellonce/hub/domain/citizen"
+	"github.com/tellonce/hub/eventstore"
 )
 
 // Relatives is the view of who may be related to whom, by citizen ids alone: whether a proxy holds, and as what, is the person's own state
@@ -64,6 +66,45 @@ func (r Relatives) MergedInto(ctx context.Context, kept citizen.ID) ([]citizen.I
 		all = append(all, more...)
 	}
 	return all, err
+}
+
+// bornWithin is how many records a birth has, at most, up to the registration of the child: the decision, the proxy and the protection stand
+// between the two.
+const bornWithin = 5
+
+// ChildOf is the citizen who was registered with a birth, by the birth's position on the log; zero where none of the parent's ids told a
+// birth there, and for a child that is not served any more. It is the same work for nobody.
+func (r Relatives) ChildOf(ctx context.Context, parent citizen.ID, birth int64) (citizen.ID, error) {
+	ids, err := r.MergedInto(ctx, parent)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	recs, err := r.journal.store.ReadAll(ctx, birth, bornWithin)
+	if err != nil {
+		return citizen.ID{}, err
+	}
+	child := bornOf(append(ids, parent), birth, recs)
+	states, err := r.journal.FreshStates(ctx, child)
+	if err != nil || states[0].Gone != nil {
+		return citizen.ID{}, err
+	}
+	return child, nil
+}
+
+// bornOf is who was registered with a birth that one of a parent's ids told; zero for none. recs begin at the birth.
+func bornOf(parents []citizen.ID, birth int64, recs []eventstore.Recorded) citizen.ID {
+	if len(recs) == 0 || recs[0].Position != birth || recs[0].Type != citizen.BirthRegistered {
+		return citizen.ID{}
+	}
+	if !slices.Contains(parents, citizen.ID(recs[0].Aggregate.ID)) {
+		return citizen.ID{}
+	}
+	for i := range recs {
+		if recs[i].Type == citizen.PersonRegistered && recs[i].Cause == birth {
+			return citizen.ID(recs[i].Aggregate.ID)
+		}
+	}
+	return citizen.ID{}
 }
 
 func (r Relatives) related(ctx context.Context, letter byte, id citizen.ID) ([]citizen.ID, error) {

@@ -180,6 +180,21 @@ func (k *Keyring) Register(ctx context.Context, source string, refs []string) ([
 	return out, nil
 }
 
+// Refer makes a source's reference lead to a citizen, durably, unless it leads to somebody already, and returns to whom it leads.
+func (k *Keyring) Refer(ctx context.Context, source, ref string, citizen uuid.UUID) (uuid.UUID, error) {
+	if citizen == uuid.Nil {
+		return uuid.Nil, errors.New("seal: no citizen to refer to")
+	}
+	stands, err := k.store.PutReferences(ctx, k.referenceHashes(source, []string{ref}), []uuid.UUID{citizen})
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("seal: store references: %w", err)
+	}
+	if len(stands) != 1 {
+		return uuid.Nil, fmt.Errorf("seal: the key store answered %d of 1 references", len(stands))
+	}
+	return stands[0], nil
+}
+
 func (k *Keyring) referenceHashes(source string, refs []string) [][32]byte {
 	hashes := make([][32]byte, len(refs))
 	for i, ref := range refs {
