@@ -139,13 +139,18 @@ func typeOfLaw(event any) (string, error) {
 	case SnapshotTaken:
 		return TypeSnapshotTaken, nil
 	}
+	if name, ok := typeOfDelivery(event); ok {
+		return name, nil
+	}
 	return "", fmt.Errorf("journal: %T is no event", event)
 }
 
 // kindOf is the codec's row for a type: one of the hub's own, or a fact of the registry.
 func kindOf(registry *schemas.Registry, eventType string) (kind, *schemas.Row, error) {
-	if k, ok := hubKinds[eventType]; ok {
-		return k, nil, nil
+	for _, kinds := range []map[string]kind{hubKinds, deliveryKinds} {
+		if k, ok := kinds[eventType]; ok {
+			return k, nil, nil
+		}
 	}
 	row, ok := registry.Row(eventType)
 	if !ok {

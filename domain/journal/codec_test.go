@@ -66,6 +66,7 @@ func samples(t testing.TB) []any {
 		journal.AccessRefused{Route: "GET /v1/me", Status: 404},
 	}
 	out = append(out, samplesOfLaw()...)
+	out = append(out, samplesOfDelivery()...)
 	for _, row := range j.Registry().Rows() {
 		if !row.Fact {
 			continue
@@ -83,6 +84,25 @@ func samples(t testing.TB) []any {
 }
 
 // samplesOfLaw are corrections, proxies, protection, erasure and snapshots.
+func samplesOfDelivery() []any {
+	return []any{
+		journal.StreamPaused{Stream: "moh.health-card", Why: journal.PausedGone},
+		journal.StreamResumed{Stream: "moh.health-card"},
+		journal.EndpointSet{
+			Batch: 50, Kind: journal.EndpointWebhook, Secret: "2026", Signature: journal.SignatureEd25519, Stream: "moh.health-card", URL: "https://moh.example/in?a=1&b=2",
+		},
+		journal.SyntheticAsked{Count: 3, Stream: "moh.health-card", Type: "address-changed"},
+		journal.ReplayAsked{From: 1, Lane: 2, Stream: "moh.health-card", Target: journal.ReplaySide, To: 9},
+		journal.Parked{Attempts: 10, Code: "http-500", From: 3, Lane: 2, Stream: "moh.health-card", To: 3},
+		journal.Redriven{From: 3, Lane: 2, Stream: "moh.health-card", To: 3},
+		journal.Frozen{Scope: journal.FrozenChanges, Why: journal.FrozenByNotice},
+		journal.Unfrozen{Scope: journal.FrozenChanges},
+		journal.DisputeOpened{About: 1<<53 - 1, Cursor: "1.0.42", Stream: "moh.health-card", Text: "<Ce n'était pas moi>"},
+		journal.DisputeAnswered{Dispute: 9, Outcome: journal.DisputeUpheld, Text: "<é>"},
+		journal.NoticeSent{Cause: 7, Channel: journal.NoticeEmail, Contact: 5, Language: "fr", Outcome: journal.NoticeDelivered, Template: "previous-contact"},
+	}
+}
+
 func samplesOfLaw() []any {
 	other := "99999999-2222-4333-8444-555555555555"
 	return []any{

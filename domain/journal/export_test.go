@@ -19,8 +19,10 @@ func (j *Journal) Encode(event any, meta Meta) ([]byte, eventstore.Class, error)
 // HubTypes are the hub's own event types.
 func HubTypes() []string {
 	var out []string
-	for t := range hubKinds {
-		out = append(out, t)
+	for _, kinds := range []map[string]kind{hubKinds, deliveryKinds} {
+		for t := range kinds {
+			out = append(out, t)
+		}
 	}
 	return out
 }

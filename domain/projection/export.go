@@ -239,5 +239,10 @@ var typeLabels = map[string]consent.Text{
 	journal.TypeLegalHoldSet:     {EN: "An order to keep records", FR: "Ordre de conserver des documents"},
 	journal.TypeLegalHoldLifted:  {EN: "An order to keep records ended", FR: "Fin d’un ordre de conserver des documents"},
 	journal.TypeErased:           {EN: "Erased", FR: "Effacement"},
+	journal.TypeFrozen:           {EN: "Changes in your name stopped", FR: "Changements en votre nom bloqués"},
+	journal.TypeUnfrozen:         {EN: "Changes in your name possible again", FR: "Changements en votre nom de nouveau possibles"},
+	journal.TypeDisputeOpened:    {EN: "Your objection", FR: "Votre contestation"},
+	journal.TypeDisputeAnswered:  {EN: "Answer to your objection", FR: "Réponse à votre contestation"},
+	journal.TypeNoticeSent:       {EN: "A notice to you", FR: "Un avis à votre intention"},
 	journal.TypeKeysDestroyed:    {EN: "A key destroyed for ever", FR: "Une clé détruite pour toujours"},
 }
