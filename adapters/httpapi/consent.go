@@ -101,21 +101,32 @@ func (s *server) withdraw(ctx context.Context, in *agreementInput) (*withdrawnOu
 	if err != nil {
 		return nil, relocate(err)
 	}
-	recs, err := s.Journal.Store().Read(ctx, result.Position)
-	if err != nil {
-		return nil, err
-	}
-	handed, err := s.Delivery.HandedOver(ctx, subject(ctx), in.Agreement, result.Position)
-	if err != nil {
-		return nil, err
-	}
 	out := &withdrawnOutput{}
-	out.Body.Position, out.Body.InFlightUntil = result.Position, recs[0].RecordedAt.Add(delivery.D)
-	out.Body.HandedOver = make([]handedOver, len(handed))
-	for i, h := range handed {
-		out.Body.HandedOver[i] = handedOver{Ministry: h.Ministry, Stream: h.Stream, Events: h.Events, First: h.First, Last: h.Last}
+	out.Body.Position = result.Position
+	if out.Body.InFlightUntil, err = s.inFlightUntil(ctx, result.Position); err != nil {
+		return nil, err
 	}
-	return out, nil
+	out.Body.HandedOver, err = s.handedOver(ctx, subject(ctx), in.Agreement, result.Position)
+	return out, err
+}
+
+// inFlightUntil is when all has arrived, or never will, that had been let out before a position.
+func (s *server) inFlightUntil(ctx context.Context, position int64) (time.Time, error) {
+	recs, err := s.Journal.Store().Read(ctx, position)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return recs[0].RecordedAt.Add(delivery.D), nil
+}
+
+// handedOver is what of a citizen had been let out before a position, under an agreement or, if it is empty, under any.
+func (s *server) handedOver(ctx context.Context, id citizen.ID, agreement string, before int64) ([]handedOver, error) {
+	handed, err := s.Delivery.HandedOver(ctx, id, agreement, before)
+	out := make([]handedOver, len(handed))
+	for i, h := range handed {
+		out[i] = handedOver{Ministry: h.Ministry, Stream: h.Stream, Events: h.Events, First: h.First, Last: h.Last}
+	}
+	return out, err
 }
 
 // withdrawnOutput is what a withdrawal can still say of what is outside.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
@@ -56,6 +57,9 @@ type erasureResult struct {
 	Erased   []int16    `json:"erased" doc:"retention classes that are gone: 1 what was told"`
 	Kept     []keptLine `json:"kept" doc:"what must stay, and until when"`
 	Keys     []keyLine  `json:"keys" doc:"the proof: each destroyed key has its own record on the log"`
+	// What is outside by now, or on its way.
+	InFlightUntil time.Time    `json:"in_flight_until" doc:"what had been let out before may arrive until then; nothing after it"`
+	HandedOver    []handedOver `json:"handed_over,omitempty" doc:"what may have been handed over before, by stream; said to the person alone"`
 }
 
 type keptLine struct {
@@ -76,7 +80,12 @@ func (s *server) eraseSelf(ctx context.Context, in *Repeatable) (*erasureOutput,
 	if err != nil {
 		return nil, err
 	}
-	return s.erase(ctx, s.command(ctx, id, journal.ChannelWeb, []byte("POST /v1/me/erasure")), self(ctx))
+	out, err := s.erase(ctx, s.command(ctx, id, journal.ChannelWeb, []byte("POST /v1/me/erasure")), self(ctx))
+	if err != nil {
+		return nil, err
+	}
+	out.Body.HandedOver, err = s.handedOver(ctx, self(ctx), "", out.Body.Position)
+	return out, err
 }
 
 func (s *server) erase(ctx context.Context, c command.Command, id citizen.ID) (*erasureOutput, error) {
@@ -84,7 +93,13 @@ func (s *server) erase(ctx context.Context, c command.Command, id citizen.ID) (*
 	if err != nil {
 		return nil, err
 	}
-	out := &erasureOutput{Body: erasureResult{Receipt: e.Receipt, Position: e.Position, Erased: classes(e.Erased.Classes), Kept: []keptLine{}, Keys: []keyLine{}}}
+	until, err := s.inFlightUntil(ctx, e.Position)
+	if err != nil {
+		return nil, err
+	}
+	out := &erasureOutput{Body: erasureResult{
+		Receipt: e.Receipt, Position: e.Position, Erased: classes(e.Erased.Classes), Kept: []keptLine{}, Keys: []keyLine{}, InFlightUntil: until,
+	}}
 	for _, k := range e.Erased.Kept {
 		class := int16(k.Class)
 		out.Body.Kept = append(out.Body.Kept, keptLine{Class: class, Until: k.Until, Law: k.Law, Sentence: bilingue{
