@@ -9,7 +9,7 @@ import (
 
 // scenarios are all that share one hub.
 func scenarios() []scenario {
-	return slices.Concat(sharing(), rightings(), peopleScenarios(), protecting(), leaving(), refusals())
+	return slices.Concat(sharing(), rightings(), peopleScenarios(), newborns(), protecting(), leaving(), refusals())
 }
 
 // sharing: who may know, versions, grants, links and snapshots.
