@@ -43,12 +43,34 @@ type Page struct {
 	Until time.Time
 }
 
-// laneDesk lets one reader of a lane at a time in this process, and shares a new page among all who waited for it.
+// laneDesk lets one reader of a lane at a time in this process, and shares a new page among all who waited for it. Of those who wait, one
+// watches the log for all: ten thousand idle readers cost no more queries than one.
 type laneDesk struct {
 	turn    chan struct{} // holds one token
+	watch   chan struct{} // holds one token: the watcher's
 	arrived atomic.Int64  // tickets given to readers so far
 	shared  *sharedPage   // owned by who has the turn, like
 	pace    pace
+
+	mu    sync.Mutex
+	fresh chan struct{} // closed when a page is shared
+	seen  int64         // nothing was due when the log's head was here
+}
+
+// news is closed when the next page is shared.
+func (d *laneDesk) news() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fresh
+}
+
+// share keeps a new page for those who wait, and wakes them. The caller has the turn.
+func (d *laneDesk) share(page *sharedPage) {
+	d.shared = page
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.fresh)
+	d.fresh = make(chan struct{})
 }
 
 // sharedPage is the last new page, for readers that had arrived before its append.
@@ -64,8 +86,9 @@ func (d *Delivery) desk(stream string, lane int) *laneDesk {
 	name := fmt.Sprintf("%s/%d", stream, lane)
 	desk, ok := d.lanes[name]
 	if !ok {
-		desk = &laneDesk{turn: make(chan struct{}, 1)}
+		desk = &laneDesk{turn: make(chan struct{}, 1), watch: make(chan struct{}, 1), fresh: make(chan struct{})}
 		desk.turn <- struct{}{}
+		desk.watch <- struct{}{}
 		d.lanes[name] = desk
 	}
 	return desk
@@ -108,21 +131,83 @@ func (d *Delivery) Next(ctx context.Context, stream string, lane int, after int6
 	if lane < 0 || lane >= open.Lanes {
 		return Page{}, ErrUnknownLane
 	}
-	desk := d.desk(stream, lane)
-	ticket := desk.arrived.Add(1)
+	r := reader{d: d, desk: d.desk(stream, lane), stream: open, lane: lane, after: after, limit: limit}
+	r.ticket = r.desk.arrived.Add(1)
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for {
-		head, err := d.journal.Head(ctx)
-		if err != nil {
-			return Page{}, err
-		}
-		page, err := d.take(ctx, desk, ticket, open, lane, after, limit)
+		news := r.desk.news() // before the look: what is shared after it can't be missed
+		page, err := r.look(ctx)
 		if err != nil || len(page.Messages) > 0 {
 			return page, err
 		}
-		if err := d.await(patience, head.Position+1); err != nil {
+		select {
+		case <-news:
+		case <-r.desk.watch:
+			defer func() { r.desk.watch <- struct{}{} }()
+			return r.watch(ctx, patience)
+		case <-patience.Done():
+			return Page{}, ctx.Err()
+		}
+	}
+}
+
+// nothing notes that nothing was due up to a position; unseen is the first one after.
+func (d *laneDesk) nothing(position int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = max(d.seen, position)
+}
+
+func (d *laneDesk) unseen() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.seen + 1
+}
+
+// reader is one call of Next.
+type reader struct {
+	d      *Delivery
+	desk   *laneDesk
+	ticket int64
+	stream journal.StreamOpened
+	lane   int
+	after  int64
+	limit  int
+}
+
+// look takes the lane's turn once: what was shared meanwhile, else what the log holds. It notes up to where nothing was due.
+func (r *reader) look(ctx context.Context) (Page, error) {
+	select {
+	case <-r.desk.turn:
+		defer func() { r.desk.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return Page{}, ctx.Err()
+	}
+	if s := r.desk.shared; s != nil && s.first == r.after+1 && r.ticket <= s.tickets && len(s.page.Messages) <= r.limit &&
+		r.d.journal.Clock().Before(s.page.Until) {
+		return s.page, nil
+	}
+	head, err := r.d.journal.Head(ctx)
+	if err != nil {
+		return Page{}, err
+	}
+	page, err := r.d.take(ctx, r.desk, r.stream, r.lane, r.after, r.limit)
+	if err == nil && len(page.Messages) == 0 {
+		r.desk.nothing(head.Position)
+	}
+	return page, err
+}
+
+// watch looks again whenever the log has grown, until there is something or patience ends. The caller is the lane's watcher.
+func (r *reader) watch(ctx, patience context.Context) (Page, error) {
+	for {
+		if err := r.d.await(patience, r.desk.unseen()); err != nil {
 			return Page{}, ctx.Err() // the caller went away, or nothing came
+		}
+		page, err := r.look(ctx)
+		if err != nil || len(page.Messages) > 0 {
+			return page, err
 		}
 	}
 }
@@ -138,17 +223,8 @@ func (d *Delivery) await(ctx context.Context, position int64) error {
 	return nil
 }
 
-// take is one reader's turn at a lane.
-func (d *Delivery) take(ctx context.Context, desk *laneDesk, ticket int64, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
-	select {
-	case <-desk.turn:
-		defer func() { desk.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return Page{}, ctx.Err()
-	}
-	if s := desk.shared; s != nil && s.first == after+1 && ticket <= s.tickets && len(s.page.Messages) <= limit && d.journal.Clock().Before(s.page.Until) {
-		return s.page, nil
-	}
+// take gives what follows a number; the caller has the lane's turn.
+func (d *Delivery) take(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
 	row, err := d.state(ctx, stream.Stream, lane)
 	if err != nil {
 		return Page{}, err
@@ -175,7 +251,7 @@ func (d *Delivery) takeNew(ctx context.Context, desk *laneDesk, stream journal.S
 		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), first-1))
 		return Page{Messages: messages, Until: until}, err
 	}
-	desk.shared = &sharedPage{first: after + 1, tickets: tickets, page: page}
+	desk.share(&sharedPage{first: after + 1, tickets: tickets, page: page})
 	return page, nil
 }
 
