@@ -13,6 +13,8 @@ import (
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore/seal"
+	"github.com/tellonce/hub/eventstore/sqlite"
 )
 
 // newborn is a child of a parent, and where its birth stands on the log.
@@ -136,12 +138,16 @@ func TestWhoIsBornOfWhom(t *testing.T) {
 	require.NoError(t, err)
 	child, birth := born(parent, result.Position), result.Position
 	require.Equal(t, b.childrenOf(t, parent), []citizen.ID{child})
+	b.append(t, other, journal.RestrictionSet{Kind: journal.RestrictionViolence, Until: b.daysFrom(0, 1)})
+	_, guarded := b.newborn(t, other)
+	require.False(t, born(other, guarded).IsZero(), "also one that is protected from the start")
+	b.append(t, other, journal.RestrictionLifted{})
 	late, err := b.command.Tell(ctx, by(registrar), parent, b.birth(t, b.daysFrom(-20, 0)))
 	require.NoError(t, err)
 	require.False(t, born(parent, late.Position).IsZero(), "also one for whom nobody acts")
 	for at := range b.head(t) + 3 {
 		if at != birth && at != late.Position {
-			require.True(t, born(parent, at).IsZero(), "%d is no birth", at)
+			require.True(t, born(parent, at).IsZero(), "%d is no birth of theirs", at)
 		}
 	}
 	for _, stranger := range []citizen.ID{other, child, {}, citizen.ID(uuid.New())} {
@@ -186,4 +192,53 @@ func TestTheHiddenNewbornIsNobody(t *testing.T) {
 	for _, actor := range []journal.Actor{self(parent), source, operator, {Kind: journal.ActorOfficer}, {Kind: journal.ActorAuditor}} {
 		require.ErrorIs(t, open(actor, birth), audit.ErrForbidden)
 	}
+}
+
+// racingKeys are keys between whose looking up and giving of a reference something else happens.
+type racingKeys struct {
+	seal.KeyStore
+	between func()
+}
+
+func (k *racingKeys) PutReferences(ctx context.Context, hashes [][32]byte, citizens []uuid.UUID) ([]uuid.UUID, error) {
+	if between := k.between; between != nil {
+		k.between = nil
+		between()
+	}
+	return k.KeyStore.PutReferences(ctx, hashes, citizens)
+}
+
+// TestANewbornThatGoesMeanwhile: a reference that is given to a child while it is erased leads nowhere, and while it is merged to the id that
+// stays.
+func TestANewbornThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	keys, err := sqlite.OpenKeys(ctx, t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keys.Close()) })
+	racing := &racingKeys{KeyStore: keys}
+	j := journaltest.Begin(t, journaltest.Options{}, store, racing)
+	b := &bundle{journal: j, command: command.New(j)}
+	parent := b.resident(t)
+	erased, _ := b.newborn(t, parent)
+	racing.between = func() {
+		_, err := b.command.Erase(ctx, by(registrar), erased)
+		require.NoError(t, err)
+	}
+	var rejection *citizen.Rejection
+	require.ErrorAs(t, b.command.Refer(ctx, registrar, erased, registry("kim")), &rejection)
+	require.Equal(t, "unknown-person", rejection.Code)
+	require.True(t, b.behind(t, registrar, registry("kim")).IsZero())
+
+	going, _ := b.newborn(t, parent)
+	kept, _ := b.newborn(t, parent)
+	racing.between = func() {
+		_, err := b.command.Merge(ctx, asOfficer("officer-1"), going, kept, "the same child")
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.command.Refer(ctx, registrar, going, registry("lou")))
+	require.Equal(t, kept, b.behind(t, registrar, registry("lou")))
 }
