@@ -9,6 +9,9 @@ import (
 // Arrived is how many readers have come to a lane so far.
 func (d *Delivery) Arrived(stream string, lane int) int64 { return d.desk(stream, lane).arrived.Load() }
 
+// Unseen is the first position of which a lane's readers don't know that nothing was due.
+func (d *Delivery) Unseen(stream string, lane int) int64 { return d.desk(stream, lane).unseen() }
+
 // Wake does what a reader does on a day, but for giving numbers.
 func (d *Delivery) Wake(ctx context.Context, stream string, lane int, today consent.Date) error {
 	return d.wake(ctx, stream, lane, today)

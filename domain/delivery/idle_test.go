@@ -59,7 +59,10 @@ func TestIdleReadersShareOneWatcher(t *testing.T) {
 	}
 	before = counted.heads.Load()
 	for range 5 { // not about this stream: the watcher looks, the others sleep on
-		w.tell("language-changed", map[string]any{"language": "fr"})
+		at := w.tell("language-changed", map[string]any{"language": "fr"})
+		for w.delivery.Unseen("s.statute", 0) <= at {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	w.move("Dryden")
 	require.NoError(t, group.Wait())
