@@ -56,23 +56,8 @@ pg_pid() {
 	local dir
 	dir=$(pg_data) && [[ -n $dir ]] && head -n 1 "$dir/postmaster.pid" 2>/dev/null
 }
-kafka_pid() { cat "$state/kafka/pid" 2>/dev/null; }
 
-# stop_kafka and stop_postgres end what up started, by pid, and only if the process is ours.
-stop_kafka() {
-	local pid
-	pid=$(kafka_pid) || pid=
-	if ours "$pid" "$state/kafka/server.properties"; then
-		say "stopping Kafka (pid $pid)"
-		kill -TERM "$pid"
-		wait_gone "$pid" "$state/kafka/server.properties" 30 || {
-			kill -KILL "$pid"
-			wait_gone "$pid" "$state/kafka/server.properties" 10 || die "Kafka (pid $pid) does not end"
-		}
-	fi
-	rm -f "$state/kafka/pid"
-}
-
+# stop_postgres ends what up started, by pid, and only if the process is ours.
 stop_postgres() {
 	local pid dir
 	dir=$(pg_data) || dir=
