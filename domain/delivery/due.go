@@ -36,7 +36,8 @@ func (due) Wants(eventType string) bool {
 	switch eventType {
 	case journal.TypeDecided, journal.TypeDisclosed, journal.TypeRedelivered, journal.TypeChangeCorrected, journal.TypeChangeCancelled,
 		journal.TypeChangeVerified, journal.TypeDeathCorrected, citizen.DeathRegistered, journal.TypeConsentWithdrawn, journal.TypeMinistryLinked,
-		journal.TypeMinistryUnlinked, journal.TypeAgreementEnded, journal.TypeSnapshotTaken, journal.TypeErased, journal.TypeCitizensMerged:
+		journal.TypeMinistryUnlinked, journal.TypeAgreementEnded, journal.TypeSnapshotTaken, journal.TypeErased, journal.TypeCitizensMerged,
+		journal.TypeParked, journal.TypeRedriven:
 		return true
 	}
 	return false
@@ -88,6 +89,7 @@ func (f *filing) prepare(entries []journal.Entry) error {
 			keys = append(keys, journal.LaneKey('v', event.Stream, event.Lane, 0))
 		case journal.Redelivered:
 			keys = append(keys, journal.LaneKey('l', event.Stream, event.Lane, 0))
+		case journal.Parked, journal.Redriven:
 		case journal.SnapshotTaken:
 			for _, share := range event.Facts {
 				keys = append(keys, rootKey(share.Position))
@@ -146,6 +148,10 @@ func (f *filing) apply(e *journal.Entry) error {
 		return f.disclosed(e, event)
 	case journal.Redelivered:
 		return f.redelivered(e, event)
+	case journal.Parked:
+		return f.moved(e, event.Stream, event.Lane)
+	case journal.Redriven:
+		return f.moved(e, event.Stream, event.Lane)
 	case journal.ChangeCorrected, journal.ChangeCancelled, journal.DeathCorrected:
 		return f.corrected(e, subject)
 	case journal.ChangeVerified:

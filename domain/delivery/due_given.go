@@ -147,7 +147,12 @@ func (f *filing) redelivered(e *journal.Entry, r journal.Redelivered) error {
 	for _, number := range r.Recalled {
 		f.put(journal.LaneKey('r', r.Stream, r.Lane, number), []byte{1})
 	}
-	key := journal.LaneKey('l', r.Stream, r.Lane, 0)
+	return f.moved(e, r.Stream, r.Lane)
+}
+
+// moved notes the version that a lane has after an event that gave no number.
+func (f *filing) moved(e *journal.Entry, stream string, lane int) error {
+	key := journal.LaneKey('l', stream, lane, 0)
 	value, err := f.get(key)
 	if err != nil {
 		return err

@@ -17,17 +17,18 @@ type Delivery struct {
 	due     due
 	mu      sync.Mutex
 	lanes   map[string]*laneDesk
+	steered map[string]settingsAt // by stream, as far as this process has read
 
 	unguarded bool // only a test sets it: the negative control of the guard
 }
 
 // New returns a Delivery on a journal.
 func New(j *journal.Journal) *Delivery {
-	return &Delivery{journal: j, due: due{journal: j}, lanes: map[string]*laneDesk{}}
+	return &Delivery{journal: j, due: due{journal: j}, lanes: map[string]*laneDesk{}, steered: map[string]settingsAt{}}
 }
 
 // Views are the views that delivery reads, for whoever keeps and rebuilds them.
-func (d *Delivery) Views() []journal.View { return []journal.View{d.due} }
+func (d *Delivery) Views() []journal.View { return []journal.View{d.due, streams{}} }
 
 // The refusals of a read.
 var (
@@ -122,7 +123,8 @@ func (d *Delivery) Open(ctx context.Context, actor journal.Actor, name string) (
 }
 
 // Next returns the page after a number (0: from the first) of at most limit messages: what was given already, redelivered; else what is
-// due, disclosed; else, after waiting, nothing. A request whose context ends before the append costs nothing.
+// due, disclosed; else, after waiting, nothing. A request whose context ends before the append costs nothing. ErrPaused while the stream is
+// paused.
 func (d *Delivery) Next(ctx context.Context, stream string, lane int, after int64, limit int, wait time.Duration) (Page, error) {
 	open, err := d.Stream(ctx, stream)
 	if err != nil {
@@ -225,6 +227,13 @@ func (d *Delivery) await(ctx context.Context, position int64) error {
 
 // take gives what follows a number; the caller has the lane's turn.
 func (d *Delivery) take(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
+	settings, err := d.settings(ctx, stream.Stream)
+	if err != nil {
+		return Page{}, err
+	}
+	if settings.Paused {
+		return Page{}, ErrPaused
+	}
 	row, err := d.state(ctx, stream.Stream, lane)
 	if err != nil {
 		return Page{}, err

@@ -55,7 +55,10 @@ func (p *Pusher) Run(ctx context.Context) error {
 		if errors.Is(err, ErrFatal) || errors.Is(err, ErrAhead) {
 			return fmt.Errorf("stream %s lane %d: %w", p.Stream, p.Lane, err)
 		}
-		if err != nil {
+		if errors.Is(err, ErrPaused) {
+			err = p.Delivery.resumed(ctx, p.Stream)
+		}
+		if err != nil && ctx.Err() == nil {
 			p.Logger.Warn("lane interrupted; taking over again", "stream", p.Stream, "lane", p.Lane, "error", err)
 		}
 		select { // the lease is another's, or the place is out of reach: nothing tells when to try again
