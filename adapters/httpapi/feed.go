@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
@@ -35,7 +37,7 @@ func (s *server) feedRoutes() {
 			"shorter than `limit`; it is empty only after the wait. Follow `Link: rel=\"next\"`, which is always there. With `Accept: " +
 			"text/event-stream` the same events come live; `Last-Event-ID` is honoured, a comment is sent every 15 s, and the feed ends " +
 			"after an hour: connect again.",
-		codes: []string{codeBadQuery, codeUnknownStream, codeOthersStream, codeUnknownCursor, codeBusy},
+		codes: []string{codeBadQuery, codeUnknownStream, codeOthersStream, codeUnknownCursor, codePaused, codeBusy},
 	}
 	s.plain(rt, feedParams(), media{
 		batchType:   {Schema: eventBatchSchema(), Example: s.examples[rt.id].Answer},
@@ -85,7 +87,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !s.draining(r.Context(), err) {
 		return err
 	}
-	return writePage(w, f, page)
+	return s.writePage(w, r, f, page)
 }
 
 // untilDrain is a request's context, which also ends when the hub begins to stop.
@@ -151,8 +153,16 @@ func (f *feedRequest) next(page delivery.Page) string {
 	return "<" + link + `>; rel="next"`
 }
 
+// minCompressed is from where on a page is worth compressing, in bytes.
+const minCompressed = 2048
+
+// newCompressor compresses what a handler writes for a caller who takes gzip.
+func newCompressor() (func(http.Handler) http.HandlerFunc, error) {
+	return gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.MinSize(1))
+}
+
 // writePage writes a batch. What has not left at page.Until is cut off with its connection: later, it would need a new covering append.
-func writePage(w http.ResponseWriter, f feedRequest, page delivery.Page) error {
+func (s *server) writePage(w http.ResponseWriter, r *http.Request, f feedRequest, page delivery.Page) error {
 	bodies := make([][]byte, len(page.Messages))
 	length := len("[]") + max(len(bodies)-1, 0)
 	for i := range page.Messages {
@@ -161,22 +171,25 @@ func writePage(w http.ResponseWriter, f feedRequest, page delivery.Page) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", batchType)
-	h.Set("Content-Length", strconv.Itoa(length))
+	h.Set("Content-Length", strconv.Itoa(length)) // the compressor takes it away
 	h.Set("Link", f.next(page))
-	controller := http.NewResponseController(w)
-	if len(bodies) > 0 {
-		_ = controller.SetWriteDeadline(page.Until)
+	write := func(w http.ResponseWriter, _ *http.Request) {
+		controller := http.NewResponseController(w)
+		if len(bodies) > 0 {
+			_ = controller.SetWriteDeadline(page.Until)
+		}
+		w.WriteHeader(http.StatusOK)
+		if errors.Join(writeAll(w, bodies), flush(controller)) != nil {
+			panic(http.ErrAbortHandler) // the status has left, so nothing more can be said
+		}
+		_ = controller.SetWriteDeadline(time.Now().Add(answerTime)) // the connection may serve the next request
 	}
-	w.WriteHeader(http.StatusOK)
-	err := writeAll(w, bodies)
-	if err == nil {
-		err = flush(controller)
-	}
-	if err == nil { // the connection may serve the next request
-		_ = controller.SetWriteDeadline(time.Now().Add(answerTime))
+	if length < minCompressed { // the compressor would hold it back beyond the deadline
+		write(w, r)
 		return nil
 	}
-	panic(http.ErrAbortHandler) // the status has left, so nothing more can be said
+	s.compress(http.HandlerFunc(write)).ServeHTTP(w, r)
+	return nil
 }
 
 func writeAll(w http.ResponseWriter, bodies [][]byte) error {

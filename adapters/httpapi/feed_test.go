@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -108,6 +110,39 @@ func TestAFeedIsReadPageByPage(t *testing.T) {
 	require.NotContains(t, first.text, b.people["ann"].String())
 	const unread = "/v1/streams/library.membership/events"
 	require.Equal(t, unread, next(t, b.call("GET", unread, "library", nil).header), "nothing read, nothing to name")
+}
+
+// Who takes gzip gets it, where it is worth it; the events are the same.
+func TestALargePageIsCompressed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range 20 {
+		b.told("ann", move(fmt.Sprint(i, " First St")))
+	}
+	url, client, _ := b.serve(nil)
+	read := func(query, accept string) (header http.Header, body []byte) {
+		answer, err := client.Do(asMinistry(t.Context(), t, url+feed+query, "Accept-Encoding", accept))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, answer.Body.Close()) }()
+		body, err = io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.Header, body
+	}
+	_, plain := read("", "identity")
+	header, packed := read("", "br;q=1.0, gzip;q=0.8")
+	require.Equal(t, "gzip", header.Get("Content-Encoding"))
+	require.Equal(t, "Accept-Encoding", header.Get("Vary"))
+	require.Less(t, len(packed), len(plain)/4)
+	reader, err := gzip.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	unpacked, err := io.ReadAll(reader)
+	require.NoError(t, err)
+	require.Equal(t, string(plain), string(unpacked))
+
+	header, _ = read("", "gzip;q=0")
+	require.Empty(t, header.Get("Content-Encoding"))
+	header, _ = read("?limit=1", "gzip")
+	require.Empty(t, header.Get("Content-Encoding"), "a small page is sent as it is")
 }
 
 func TestBadReadsAreRefused(t *testing.T) {

@@ -51,6 +51,7 @@ type server struct {
 	// protection says whom a caller may not know of.
 	protection journal.Protection
 	examples   map[string]example // by operation id
+	compress   func(http.Handler) http.HandlerFunc
 }
 
 // New returns the API's handler. Who is calling is in the request's context (journal.WithActor), put there by the caller's middleware.
@@ -71,6 +72,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	s := &server{Config: c, mux: http.NewServeMux(), metrics: m, public: map[string]bool{}, protection: journal.NewProtection(c.Journal)}
 	if s.examples, err = readExamples(); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	if s.compress, err = newCompressor(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	s.api = humago.New(s.mux, s.document())
