@@ -32,6 +32,7 @@ const (
 	codeMethodNotAllowed = "method-not-allowed"
 	codeBodyTimeout      = "body-timeout"
 	codeUnknownCursor    = "unknown-cursor"
+	codePaused           = "stream-paused"
 	codeTooLarge         = "too-large"
 	codeMediaType        = "media-type"
 	codeReceipt          = "receipt"
@@ -70,6 +71,8 @@ var answers = map[string]answer{
 	codeBodyTimeout:      {http.StatusRequestTimeout, "The request's body took too long to arrive."},
 	codeUnknownCursor: {http.StatusConflict, "This cursor was never given out by this lane of this log. Read on from the last cursor that " +
 		"you stored, or leave `after` out to read from the first event; ask the operator if the log was restored."},
+	codePaused: {http.StatusConflict, "This stream is paused: nothing of it leaves until it is resumed, by its ministry or the operator. " +
+		"Nothing is lost meanwhile."},
 	codeOtherContent:   {http.StatusConflict, "This version was proposed with other content. Give it a new version number."},
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
@@ -187,6 +190,7 @@ var sentinels = []struct {
 	{delivery.ErrUnknownStream, codeUnknownStream},
 	{delivery.ErrUnknownCursor, codeUnknownCursor},
 	{delivery.ErrCursor, codeUnknownCursor},
+	{delivery.ErrPaused, codePaused},
 	{delivery.ErrUnknownLane, codeBadQuery},
 	{command.ErrNoLinks, codeNoLinks},
 	{projection.ErrNotFound, codeNotFound},
