@@ -26,19 +26,20 @@ func golden(t testing.TB, eventType string) map[string]any {
 func TestFieldBits(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"person-registered":      "given_names family_name birth_date language",
-		"address-changed":        "kind unit street city province postal_code country",
-		"name-changed":           "given_names family_name",
-		"contact-changed":        "email phone",
-		"marital-status-changed": "status",
-		"language-changed":       "language",
-		"birth-registered":       "child_given_names child_family_name child_birth_date",
-		"death-registered":       "death_date reported_by",
-		"consent-granted":        "",
-		"consent-withdrawn":      "",
-		"ministry-linked":        "",
-		"ministry-unlinked":      "",
-		"death-reported":         "", "death-corrected": "", "change-corrected": "", "change-cancelled": "", "change-verified": "",
+		"person-registered":         "given_names family_name birth_date language",
+		"address-changed":           "kind unit street city province postal_code country",
+		"name-changed":              "given_names family_name",
+		"contact-changed":           "email phone",
+		"marital-status-changed":    "status",
+		"language-changed":          "language",
+		"notice-preference-changed": "channel",
+		"birth-registered":          "child_given_names child_family_name child_birth_date",
+		"death-registered":          "death_date reported_by",
+		"consent-granted":           "",
+		"consent-withdrawn":         "",
+		"ministry-linked":           "",
+		"ministry-unlinked":         "",
+		"death-reported":            "", "death-corrected": "", "change-corrected": "", "change-cancelled": "", "change-verified": "",
 	}
 	got := map[string]string{}
 	for _, row := range registry(t).Rows() {

@@ -13,6 +13,8 @@ const (
 	PersonRegistered = "person-registered"
 	BirthRegistered  = "birth-registered"
 	LanguageChanged  = "language-changed"
+	ContactChanged   = "contact-changed"
+	NoticePreference = "notice-preference-changed"
 	DeathReported    = "death-reported"
 	DeathRegistered  = "death-registered"
 	DeathCorrected   = "death-corrected"

@@ -32,6 +32,9 @@ const (
 	CodeNotDead          = "not-dead"
 	CodeNotYourChange    = "not-your-change"
 	CodeNoRestriction    = "no-such-restriction"
+	CodeFrozen           = "frozen" // nothing may be told in the citizen's name
+	CodeNotFrozen        = "not-frozen"
+	CodeNoDispute        = "no-such-dispute" // or it is answered
 	CodeNoRequest        = "no-such-request" // of what two people must do together
 	CodeSamePerson       = "same-person"     // where two different people are needed: a proxy, a merge, an approval
 
@@ -139,6 +142,17 @@ var reasons = []reason{
 	{CodeNoRestriction, at("/person"),
 		"This person is not protected, so there is nothing to lift.",
 		"Cette personne n’est pas protégée; il n’y a donc rien à lever."},
+	{CodeFrozen, at("/person"),
+		"Changes in this person’s name are stopped, because somebody said that a change was not theirs. Consents can still be withdrawn. " +
+			"An officer can let changes go on.",
+		"Les changements au nom de cette personne sont bloqués, car quelqu’un a signalé un changement qui n’était pas le sien. Les consentements " +
+			"peuvent toujours être retirés. Un agent peut lever ce blocage."},
+	{CodeNotFrozen, at("/person"),
+		"Changes in this person’s name are not stopped.",
+		"Les changements au nom de cette personne ne sont pas bloqués."},
+	{CodeNoDispute, nil,
+		"There is no such objection, or it has been answered.",
+		"Cette contestation n’existe pas, ou une réponse y a déjà été donnée."},
 	{CodeNoRequest, at("/request"),
 		"There is no such request, or it is older than 24 hours, or it was for something else. Ask again.",
 		"Cette demande n’existe pas, date de plus de 24 heures ou visait autre chose. Présentez-la de nouveau."},

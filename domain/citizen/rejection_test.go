@@ -17,7 +17,7 @@ func TestEveryCodeHasItsPointer(t *testing.T) {
 		"unknown-ministry": "/data/ministry", "not-linked": "/data/ministry", "stale-preview": "-",
 		"already-corrected": "/data/corrects", "already-erased": "-", "legal-hold": "-", "no-such-hold": "/data/authority", "already-verified": "/data/verifies", "circular-proxy": "/data/proxy",
 		"no-capacity": "/person", "no-such-proxy": "/data/proxy", "not-dead": "/person", "not-your-change": "/data/corrects", "same-person": "-",
-		"no-such-restriction": "/person", "no-such-request": "/request",
+		"no-such-restriction": "/person", "no-such-request": "/request", "frozen": "/person", "not-frozen": "/person", "no-such-dispute": "-",
 		"unknown-version": "/version", "already-approved": "/version", "older-version": "/version", "agreement-ended": "/version",
 		"stream-kept": "-", "end-date": "/date",
 	}

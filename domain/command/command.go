@@ -101,6 +101,9 @@ func (h *Handler) doRelated(
 		if rejection == nil && writesUnseen(states, seen, v) {
 			rejection = citizen.Reject(citizen.CodeUnknownPerson)
 		}
+		if rejection == nil {
+			rejection = c.frozenBars(seen, v)
+		}
 		if rejection != nil {
 			if !fresh { // what this process remembers may be stale: only the log itself may refuse a citizen
 				fresh = true

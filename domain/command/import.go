@@ -297,6 +297,9 @@ func (b *batch) judge(line *importLine) bool {
 		return false
 	}
 	v, rejection := b.h.judgeLine(c, line, on)(b.law, state, day)
+	if rejection == nil {
+		rejection = c.frozenBars([]*journal.State{state}, v)
+	}
 	if rejection != nil {
 		b.refused[line.citizen] = true
 		b.result(line, Rejected, rejection, -1)

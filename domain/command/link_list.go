@@ -186,6 +186,8 @@ func (p *linkPage) judge(client *Client, found []match) (string, *match) {
 		reference, taken = link.Reference, true
 	}
 	switch {
+	case !taken && one.state.Frozen != 0: // nothing is said about them that is not said about nobody
+		return Unknown, nil
 	case !taken:
 		return Linked, one
 	case reference == client.Reference:

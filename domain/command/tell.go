@@ -88,7 +88,11 @@ func (h *Handler) Preview(ctx context.Context, actor journal.Actor, id citizen.I
 	ask := func(law *journal.Law, state *journal.State, day journal.Day) (verdict, *citizen.Rejection) {
 		return h.judgeTell(c, change, law, state, day)
 	}
-	v, rejection := c.asked(ask)(law, h.seen(actor, states, day), day)
+	seen := h.seen(actor, states, day)
+	v, rejection := c.asked(ask)(law, seen, day)
+	if rejection == nil {
+		rejection = c.frozenBars(seen, v)
+	}
 	if rejection != nil {
 		return Preview{}, refusal(rejection)
 	}

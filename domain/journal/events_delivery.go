@@ -95,8 +95,9 @@ type Redriven struct {
 
 // Frozen lets nothing be told in the citizen's name until it is unfrozen.
 type Frozen struct {
-	Scope string `json:"scope"` // FrozenChanges
-	Why   string `json:"why"`   // FrozenByNotice or FrozenByOfficer
+	Reason string `json:"reason,omitempty"` // of FrozenByOfficer
+	Scope  string `json:"scope"`            // FrozenChanges
+	Why    string `json:"why"`              // FrozenByNotice or FrozenByOfficer
 }
 
 // What a freeze is about, and who asked for it. The names are on the log.
@@ -108,7 +109,8 @@ const (
 
 // Unfrozen ends a freeze.
 type Unfrozen struct {
-	Scope string `json:"scope"`
+	Reason string `json:"reason,omitempty"`
+	Scope  string `json:"scope"`
 }
 
 // DisputeOpened is a citizen's objection to what the hub did in their name, or with what is theirs.

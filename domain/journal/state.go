@@ -26,6 +26,7 @@ type State struct {
 	Language string // en or fr, as told last; empty where it was never told, or was erased
 	Proxies  []Proxy
 	Holds    []LegalHoldSet
+	Frozen   int64 // position of what froze changes in the citizen's name; 0 while they are possible
 	// Gone is set once the citizen is not served under this id any more, by the event that said so; nil while they are.
 	Gone *Gone
 }
@@ -142,6 +143,10 @@ func (s *State) applyLaw(position int64, event any) {
 		}
 	case RestrictionLifted:
 		s.Standing.Unprotected(e.Through)
+	case Frozen:
+		s.Frozen = position
+	case Unfrozen:
+		s.Frozen = 0
 	case LegalHoldSet:
 		s.Holds = append(s.Holds, e)
 	case LegalHoldLifted:
@@ -224,6 +229,10 @@ func shape(e *Entry) any {
 		return IdentityReplaced{}
 	case TypeRestrictionSet:
 		return RestrictionSet{}
+	case TypeFrozen:
+		return Frozen{}
+	case TypeUnfrozen:
+		return Unfrozen{}
 	}
 	return nil
 }
