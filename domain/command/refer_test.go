@@ -194,24 +194,32 @@ func TestTheHiddenNewbornIsNobody(t *testing.T) {
 	}
 }
 
-// racingKeys are keys between whose looking up and giving of a reference something else happens.
+// racingKeys are keys between whose looking up and giving, or moving, of a reference something else happens, once.
 type racingKeys struct {
 	seal.KeyStore
-	between func()
+	giving, moving func()
+}
+
+func once(what *func()) {
+	if do := *what; do != nil {
+		*what = nil
+		do()
+	}
 }
 
 func (k *racingKeys) PutReferences(ctx context.Context, hashes [][32]byte, citizens []uuid.UUID) ([]uuid.UUID, error) {
-	if between := k.between; between != nil {
-		k.between = nil
-		between()
-	}
+	once(&k.giving)
 	return k.KeyStore.PutReferences(ctx, hashes, citizens)
 }
 
-// TestANewbornThatGoesMeanwhile: a reference that is given to a child while it is erased leads nowhere, and while it is merged to the id that
-// stays.
-func TestANewbornThatGoesMeanwhile(t *testing.T) {
-	t.Parallel()
+func (k *racingKeys) MoveReferences(ctx context.Context, from, to uuid.UUID) (int, error) {
+	once(&k.moving)
+	return k.KeyStore.MoveReferences(ctx, from, to)
+}
+
+// raced is a bundle on keys with which a test can race.
+func raced(t testing.TB) (*bundle, *racingKeys) {
+	t.Helper()
 	ctx := context.Background()
 	store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir()})
 	require.NoError(t, err)
@@ -221,24 +229,53 @@ func TestANewbornThatGoesMeanwhile(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, keys.Close()) })
 	racing := &racingKeys{KeyStore: keys}
 	j := journaltest.Begin(t, journaltest.Options{}, store, racing)
-	b := &bundle{journal: j, command: command.New(j)}
+	return &bundle{journal: j, command: command.New(j)}, racing
+}
+
+// referRefused requires that a reference is refused with a code.
+func (b *bundle) referRefused(t testing.TB, code string, child citizen.ID, reference string) {
+	t.Helper()
+	var rejection *citizen.Rejection
+	require.ErrorAs(t, b.command.Refer(context.Background(), registrar, child, registry(reference)), &rejection)
+	require.Equal(t, code, rejection.Code)
+}
+
+// TestANewbornThatGoesMeanwhile: a reference that is given to a child while it is erased leads nowhere, and while it is merged to the id that
+// stays.
+func TestANewbornThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	b, racing := raced(t)
 	parent := b.resident(t)
 	erased, _ := b.newborn(t, parent)
-	racing.between = func() {
+	racing.giving = func() {
 		_, err := b.command.Erase(ctx, by(registrar), erased)
 		require.NoError(t, err)
 	}
-	var rejection *citizen.Rejection
-	require.ErrorAs(t, b.command.Refer(ctx, registrar, erased, registry("kim")), &rejection)
-	require.Equal(t, "unknown-person", rejection.Code)
+	b.referRefused(t, "unknown-person", erased, "kim")
 	require.True(t, b.behind(t, registrar, registry("kim")).IsZero())
 
 	going, _ := b.newborn(t, parent)
 	kept, _ := b.newborn(t, parent)
-	racing.between = func() {
+	racing.giving = func() {
 		_, err := b.command.Merge(ctx, asOfficer("officer-1"), going, kept, "the same child")
 		require.NoError(t, err)
 	}
 	require.NoError(t, b.command.Refer(ctx, registrar, going, registry("lou")))
 	require.Equal(t, kept, b.behind(t, registrar, registry("lou")))
+}
+
+// TestAReferenceOfNobodyIsTakenOnce, also where somebody else takes it between our look and our move.
+func TestAReferenceOfNobodyIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	b, racing := raced(t)
+	parent := b.resident(t)
+	first, _ := b.newborn(t, parent)
+	second, _ := b.newborn(t, parent)
+	_, err := b.journal.Register(ctx, "registry", "begun")
+	require.NoError(t, err)
+	racing.moving = func() { require.NoError(t, b.command.Refer(ctx, registrar, first, registry("begun"))) }
+	b.referRefused(t, "reference-taken", second, "begun")
+	require.Equal(t, first, b.behind(t, registrar, registry("begun")))
 }
