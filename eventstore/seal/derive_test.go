@@ -112,6 +112,23 @@ func TestReferences(t *testing.T) {
 	require.Empty(t, none)
 }
 
+// TestRefer: a reference that leads nowhere leads to whom it is given; one that leads to somebody stays theirs.
+func TestRefer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, one, other := t.Context(), uuid.New(), uuid.New()
+	for _, citizen := range []uuid.UUID{one, other, one} {
+		owner, err := b.Refer(ctx, "registry", "R-1", citizen)
+		require.NoError(t, err)
+		require.Equal(t, one, owner)
+	}
+	found, err := b.open(t, 0).References(ctx, "registry", "R-1", "R-2")
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{one, uuid.Nil}, found)
+	_, err = b.Refer(ctx, "registry", "R-2", uuid.Nil)
+	require.ErrorContains(t, err, "no citizen")
+}
+
 func TestConcurrentRegistrationsAgree(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
