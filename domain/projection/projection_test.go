@@ -38,7 +38,11 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	j := journaltest.New(t, journaltest.Options{})
+	return setupOn(t, journaltest.New(t, journaltest.Options{}))
+}
+
+func setupOn(t *testing.T, j *journal.Journal) *bundle {
+	t.Helper()
 	b := &bundle{
 		t: t, ctx: context.Background(), journal: j, command: command.New(j), delivery: delivery.New(j), projection: projection.New(j),
 	}
