@@ -91,6 +91,7 @@ var kafkaVerdicts = map[kafka.Error]verdict{
 	kafka.KafkaStorageError:            retry,
 	kafka.NetworkException:             retry,
 	kafka.BrokerNotAvailable:           unsent, // kafka-go's word for a broker that is not in its metadata
+	kafka.SASLAuthenticationFailed:     unsent, // a password that is being exchanged: what was to be sent never left
 	kafka.GroupLoadInProgress:          retry,  // InitProducerID, just after the broker's start
 	kafka.GroupCoordinatorNotAvailable: retry,
 	kafka.NotCoordinatorForGroup:       retry,
@@ -113,7 +114,6 @@ var kafkaVerdicts = map[kafka.Error]verdict{
 	kafka.UnsupportedCompressionType:  refused,
 	kafka.TopicAuthorizationFailed:    refused,
 	kafka.ClusterAuthorizationFailed:  refused,
-	kafka.SASLAuthenticationFailed:    refused,
 	kafka.UnsupportedSASLMechanism:    refused,
 
 	kafka.InvalidProducerEpoch: fenced,

@@ -31,6 +31,7 @@ func TestClassify(t *testing.T) {
 		{protocol.NewErrNoPartition("t", 1), unsent, true, "leader"},
 		{protocol.NewErrNoLeader("t", 1), unsent, true, "leader"},
 		{kafka.BrokerNotAvailable, unsent, true, "leader"},
+		{kafka.SASLAuthenticationFailed, unsent, false, "broker"},
 		{reset, retry, false, "network"},
 		{io.EOF, retry, false, "network"},
 		{io.ErrUnexpectedEOF, retry, false, "network"},

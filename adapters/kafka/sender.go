@@ -22,7 +22,19 @@ type Sender struct {
 var _ delivery.Sender = (*Sender)(nil)
 
 // Topic is the topic of a stream.
-func Topic(stream string) string { return "tellonce." + stream }
+func Topic(stream string) string { return hubPrefix + stream }
+
+// What is added to a stream's topic for those beside it.
+const (
+	receiptsSuffix = ".receipts"
+	replaySuffix   = ".replay"
+)
+
+// ReceiptsTopic is where a stream's ministry answers.
+func ReceiptsTopic(stream string) string { return Topic(stream) + receiptsSuffix }
+
+// ReplayTopic is the side topic of a stream, to which replays may go.
+func ReplayTopic(stream string) string { return Topic(stream) + replaySuffix }
 
 // NewSender returns the sender of one lane of a stream that has so many lanes. Producer id and epoch are kept in the views.
 func (c *Client) NewSender(views eventstore.Views, stream string, lane, lanes int) *Sender {
