@@ -11,6 +11,7 @@ import (
 
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
 	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/eventstore/sqlite"
 )
@@ -124,7 +125,8 @@ func (c *cli) rebuildCommand() *cobra.Command {
 // views are all that can be rebuilt.
 func (h *hub) views() []journal.View {
 	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewNames(h.journal),
-		journal.NewProtection(h.journal), audit.NewDeaths(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger())
+		journal.NewProtection(h.journal), audit.NewDeaths(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger(),
+		projection.NewFigures(h.journal))
 }
 
 func (c *cli) versionCommand() *cobra.Command {
