@@ -24,7 +24,7 @@ import (
 type serveConfig struct {
 	listen         string
 	operatorListen string
-	kafka          []string
+	kafka          kafkaFlags
 	kafkaStreams   []string
 	personas       []web.Persona // of a sandbox
 }
@@ -36,7 +36,7 @@ func (c *cli) serveCommand() *cobra.Command {
 		Short: "Run the hub: API, pages, feeds, Kafka lanes, followers",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(s.kafkaStreams) > 0 && len(s.kafka) == 0 {
+			if len(s.kafkaStreams) > 0 && len(s.kafka.brokers) == 0 {
 				return usageError{errors.New("--kafka-streams needs --kafka HOST:PORT")}
 			}
 			logger := c.logger()
@@ -60,7 +60,7 @@ func (c *cli) serveCommand() *cobra.Command {
 func (s *serveConfig) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.listen, "listen", "127.0.0.1:8080", "address of the API and the pages; port 0 takes any")
 	cmd.Flags().StringVar(&s.operatorListen, "operator-listen", "127.0.0.1:9090", "address of /healthz, /readyz and /metrics")
-	cmd.Flags().StringSliceVar(&s.kafka, "kafka", nil, "Kafka brokers, host:port")
+	s.kafka.flags(cmd)
 	cmd.Flags().StringSliceVar(&s.kafkaStreams, "kafka-streams", nil, "the streams to push to Kafka (default: all)")
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func (c *cli) streamCommand() *cobra.Command {
-	return group("stream", "Ministry streams from a terminal: list, read", c.streamList(), c.streamRead())
+	return group("stream", "Ministry streams from a terminal: list, read", c.streamList(), c.streamRead(), c.streamProvision())
 }
 
 func (c *cli) streamList() *cobra.Command {
