@@ -35,6 +35,7 @@ var rooms = map[string][]string{
 	"adapters/auth":         {"domain/journal"},
 	"adapters/keys":         {"eventstore/seal"},
 	"adapters/kafka":        {"domain/delivery", "eventstore"},
+	"adapters/webhook":      {"domain/delivery", "domain/journal", "eventstore"},
 	"adapters/httpapi": {
 		"consent", "domain/citizen", "domain/journal", "domain/command", "domain/delivery", "domain/projection", "domain/audit", "schemas", "eventstore",
 	},
@@ -56,6 +57,8 @@ var libraries = map[string][]string{
 	"github.com/ncruces/go-sqlite3":         {"eventstore/sqlite"},
 	"github.com/segmentio/kafka-go":         {"adapters/kafka"},
 	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka"},
+	"github.com/sony/gobreaker":             {"adapters/webhook"},
+	"code.dny.dev/ssrf":                     {"adapters/webhook"},
 	"github.com/santhosh-tekuri/jsonschema": {"schemas"},
 	"github.com/lestrrat-go/jwx":            {"adapters/auth"},
 	"github.com/danielgtaylor/huma":         {"adapters/httpapi"},
