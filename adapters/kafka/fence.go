@@ -17,6 +17,9 @@ const (
 	FenceType   = FencePrefix + "v1"
 )
 
+// replayHeader says, in a side topic, which replay an event was sent by.
+const replayHeader = "ce_replay"
+
 // State is what the broker knows a lane's sender by. The producer id stays the same for as long as the lane exists; each fence takes the
 // next epoch.
 type State struct {
@@ -43,6 +46,8 @@ type Tail struct {
 	Number int64
 	// Offset is the record's offset in the partition.
 	Offset int64
+	// Replay is the replay that sent it, in a side topic; else "".
+	Replay string
 }
 
 // TakeOver makes the lane usable: at the start, after winning the lease, and after Send failed. It fences (the next epoch of the same
@@ -200,7 +205,7 @@ func (l *Lane) lastBefore(ctx context.Context, start, end int64) (Tail, error) {
 		from := max(start, end-window)
 		first, err := l.read(ctx, from, end, func(r *protocol.Record) {
 			if number, ok := numberOf(r); ok && r.Offset >= tail.Offset {
-				tail = Tail{Cursor: header(r, "ce_id"), Number: number, Offset: r.Offset}
+				tail = Tail{Cursor: header(r, "ce_id"), Number: number, Offset: r.Offset, Replay: header(r, replayHeader)}
 			}
 		})
 		if err != nil {

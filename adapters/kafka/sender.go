@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -38,13 +37,23 @@ func ReplayTopic(stream string) string { return Topic(stream) + replaySuffix }
 
 // NewSender returns the sender of one lane of a stream that has so many lanes. Producer id and epoch are kept in the views.
 func (c *Client) NewSender(views eventstore.Views, stream string, lane, lanes int) *Sender {
-	topic := Topic(stream)
-	state := &viewState{views: views, view: fmt.Sprintf("kafka/%s/%d", topic, lane)}
+	return c.newSender(views, Topic(stream), "", lane, lanes)
+}
+
+// NewSideSender returns the sender of one lane of a replay that goes to the stream's side topic, each event with the attribute "replay".
+// Any number of replays may go there, one after the other in a lane: one that another has interrupted takes over and goes on where it
+// was. A replay's name is letters and digits, and its numbers rise.
+func (c *Client) NewSideSender(views eventstore.Views, stream, replay string, lane, lanes int) *Sender {
+	return c.newSender(views, ReplayTopic(stream), replay, lane, lanes)
+}
+
+func (c *Client) newSender(views eventstore.Views, topic, replay string, lane, lanes int) *Sender {
+	state := &viewState{views: views, view: fmt.Sprintf("kafka/%s/%d", topic, lane), replay: replay}
 	return &Sender{client: c, lane: c.Lane(topic, lane, state), state: state, topic: topic, lanes: lanes}
 }
 
-// TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor that was sent:
-// the topic's last one, or the saved one where it is later, for a topic's records expire.
+// TakeOver makes the topic if it is missing, a partition per lane, fences earlier senders off, and returns the last cursor that was sent,
+// by this replay if it is one: the topic's last one, or the saved one where it is later, for a topic's records expire.
 func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 	if err := s.client.EnsureTopic(ctx, s.topic, s.lanes); err != nil {
 		return "", fatal(err)
@@ -59,7 +68,11 @@ func (s *Sender) TakeOver(ctx context.Context) (string, error) {
 	if err := s.state.claim(ctx); err != nil {
 		return "", err
 	}
-	return later(s.state.cursor, tail.Cursor), nil
+	if tail.Replay == s.state.replay {
+		return later(s.state.cursor, tail.Cursor), nil
+	}
+	// Another replay sent last. It may have died before it saved how far it got, and after us the topic's end won't tell.
+	return s.state.cursor, s.state.sent(ctx, tail.Replay, tail.Cursor)
 }
 
 // later returns the later of two cursors. Where one is none of ours, it is the topic's, and delivery refuses it.
@@ -90,11 +103,15 @@ func (s *Sender) Send(ctx context.Context, messages []delivery.Message) error {
 	batch := make([]Message, len(messages))
 	for i := range messages {
 		batch[i] = binaryMode(&messages[i])
+		if s.state.replay != "" {
+			batch[i].Headers = append(batch[i].Headers, Header{Key: replayHeader, Value: s.state.replay})
+		}
 	}
 	if err := s.lane.Send(ctx, batch); err != nil {
 		return fatal(err)
 	}
-	return s.state.advance(ctx, messages[len(messages)-1].Cursor.String())
+	s.state.cursor = messages[len(messages)-1].Cursor.String()
+	return s.state.sent(ctx, s.state.replay, s.state.cursor)
 }
 
 // fatal marks what a person must look at: the broker refused for certain, and would again.
@@ -124,78 +141,4 @@ func binaryMode(m *delivery.Message) Message {
 		out.Headers = append(out.Headers, Header{Key: name, Value: a.Value})
 	}
 	return out
-}
-
-// viewState keeps a lane's State as a view's one row. The view's checkpoint counts its changes, so that of two holders one is refused.
-type viewState struct {
-	views   eventstore.Views
-	view    string
-	changes int64
-	state   State
-	claimed bool   // the partition was found empty by this log's first sender
-	cursor  string // of the last message acknowledged; "" if none
-}
-
-var _ StateStore = (*viewState)(nil)
-
-// stateBytes is a stored row: producer id, epoch, claimed. The cursor follows.
-const stateBytes = 11
-
-// Load reads the state.
-func (s *viewState) Load(ctx context.Context) (State, bool, error) {
-	changes, err := s.views.Checkpoint(ctx, s.view)
-	if err != nil {
-		return State{}, false, err
-	}
-	values, err := s.views.Get(ctx, s.view, []byte("producer"))
-	if err != nil {
-		return State{}, false, err
-	}
-	s.changes, s.state, s.claimed, s.cursor = changes, State{}, false, ""
-	if len(values[0]) < stateBytes {
-		return State{}, false, nil
-	}
-	s.state = State{
-		ProducerID: int64(binary.BigEndian.Uint64(values[0])),     // #nosec G115 -- the bits that write put there
-		Epoch:      int16(binary.BigEndian.Uint16(values[0][8:])), // #nosec G115
-	}
-	s.claimed, s.cursor = values[0][10] == 1, string(values[0][stateBytes:])
-	return s.state, true, nil
-}
-
-// Save writes the state, unless someone else did since Load.
-func (s *viewState) Save(ctx context.Context, next State) error {
-	s.state = next
-	return s.write(ctx)
-}
-
-// claim notes that the partition is this log's. If the process dies before, nothing was sent yet, and the next one looks again.
-func (s *viewState) claim(ctx context.Context) error {
-	if s.claimed {
-		return nil
-	}
-	s.claimed = true
-	return s.write(ctx)
-}
-
-// advance notes that all up to cursor is acknowledged.
-func (s *viewState) advance(ctx context.Context, cursor string) error {
-	s.cursor = cursor
-	return s.write(ctx)
-}
-
-func (s *viewState) write(ctx context.Context) error {
-	value := binary.BigEndian.AppendUint64(nil, uint64(s.state.ProducerID)) // #nosec G115 -- the bits
-	value = binary.BigEndian.AppendUint16(value, uint16(s.state.Epoch))     // #nosec G115
-	value = append(value, 0)
-	if s.claimed {
-		value[10] = 1
-	}
-	value = append(value, s.cursor...)
-	row := eventstore.Row{View: s.view, Key: []byte("producer"), Value: value}
-	if err := s.views.Commit(ctx, s.view, s.changes, s.changes+1, []eventstore.Row{row}); err != nil {
-		return err
-	}
-	s.changes++
-	return nil
 }

@@ -191,7 +191,8 @@ func TestViewStateRefusesTheSecondOfTwo(t *testing.T) {
 	require.NoError(t, a.Save(ctx, State{ProducerID: 1 << 40, Epoch: 7}))
 	require.ErrorIs(t, b.Save(ctx, State{ProducerID: 2}), eventstore.ErrConflict)
 	require.NoError(t, a.claim(ctx))
-	require.NoError(t, a.advance(ctx, "1.0.3"))
+	a.cursor = "1.0.3"
+	require.NoError(t, a.sent(ctx, "", a.cursor))
 	require.NoError(t, a.Save(ctx, State{ProducerID: 1 << 40, Epoch: 8}))
 	state, ok, err := b.Load(ctx)
 	require.NoError(t, err)
