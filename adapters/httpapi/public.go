@@ -26,6 +26,8 @@ func (s *server) publicRoutes() error {
 	}, media{schemaType: {Schema: &huma.Schema{Type: "object"}}}, s.eventSchema)
 	list := s.api.OpenAPI().Components.Schemas.Map()["AgreementsOutputBody"].Properties["agreements"]
 	list.Items = s.schema(reflect.TypeFor[agreementBody]())
+	s.performanceRoutes()
+	s.mayBeNull()
 	s.describeChanges()
 	document, err := s.marshalDocument()
 	if err != nil {
