@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
@@ -130,7 +131,8 @@ func TestTheProtectedAreInNoFigure(t *testing.T) {
 		b.moves(b.other, told, onDay(t, "2026-01-12"))
 		b.append(b.other, journal.RestrictionLifted{})
 		b.moves(b.other, told, onDay(t, "2026-01-13"))
-		b.read()
+		_, err := b.delivery.Next(b.ctx, health, 0, 45, 100, 0)
+		require.NoError(t, err)
 		b.moves(b.citizen, 1, onDay(t, "2026-02-02"))
 		figures = append(figures, b.performance())
 		require.NotNil(t, toldOf(month(figures[0], "2026-01"), "address-changed"))
@@ -150,6 +152,21 @@ func TestDelaysAreOfWhatLeftByItself(t *testing.T) {
 	require.Equal(t, []int{0, 20, 60, 100, 0}, month(b.performance(), "2026-01").Within, "100 deliveries: to 20 %")
 }
 
+// TestWhatWaitsForItsDayIsNoDelay: an agreement that delivers on effective dates says nothing of how fast the hub is.
+func TestWhatWaitsForItsDayIsNoDelay(t *testing.T) {
+	t.Parallel()
+	b := setupOn(t, journaltest.New(t, past(t)))
+	waiting := parse(t, b, "moh-health-card")
+	waiting.Version, waiting.Deliver = 2, consent.DeliverEffective
+	_, err := b.command.LoadAgreements(b.ctx, command.Command{Actor: journal.Actor{Kind: journal.ActorOperator}}, []consent.Agreement{waiting})
+	require.NoError(t, err)
+	b.moves(b.citizen, 100, onDay(t, "2026-01-10"))
+	b.read()
+	b.moves(b.citizen, 1, onDay(t, "2026-02-02"))
+	require.NotNil(t, toldOf(month(b.performance(), "2026-01"), "address-changed"))
+	require.Nil(t, month(b.performance(), "2026-01").Within)
+}
+
 func figureRows(t *testing.T, j *journal.Journal) []eventstore.Row {
 	t.Helper()
 	rows, err := j.Store().Scan(t.Context(), projection.Figures{}.Name(), nil, nil, 0, false)
@@ -166,7 +183,8 @@ func TestRebuiltFiguresAreTheSame(t *testing.T) {
 		for i, day := range []string{"2026-01-10", "2026-01-20", "2026-02-10", "2026-03-05"} {
 			b.moves(b.citizen, 15, onDay(t, day))
 			b.moves(b.other, 15, onDay(t, day).Add(time.Hour))
-			b.read()
+			_, err := b.delivery.Next(b.ctx, health, 0, int64(15*i), 100, 0)
+			require.NoError(t, err)
 			if i == 2 {
 				b.append(b.other, journal.RestrictionSet{Kind: journal.RestrictionViolence, Reason: "test"})
 			}
