@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -210,3 +211,5 @@ func answer(status int, headers ...string) http.HandlerFunc {
 		w.WriteHeader(status)
 	}
 }
+
+func sprintf(verb string, value any) string { return fmt.Sprintf(verb, value) }

@@ -1,0 +1,96 @@
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/domain/delivery"
+)
+
+// TestABreaker: an endpoint that does not serve is left alone for a while, then tried by one request, then served again.
+func TestABreaker(t *testing.T) {
+	t.Parallel()
+	var serves atomic.Bool
+	b := setupWith(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !serves.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}, func(c *Config) { c.Open = 50 * time.Millisecond }, func(*tls.Config, *authority) {})
+	for range tripAfter {
+		require.Equal(t, "http-503", b.post(message(1)).Code)
+	}
+	require.Equal(t, delivery.Outcome{Code: "circuit-open", Down: true}, b.post(message(1)))
+	require.Len(t, b.seen(), tripAfter, "not knocked at")
+	require.Equal(t, 1.0, testutil.ToFloat64(b.client.metrics.open.WithLabelValues(health)))
+	other := b.endpoint
+	other.Stream = "library.membership"
+	require.Equal(t, "http-503", b.client.Post(context.Background(), other, []delivery.Message{message(1)}).Code, "another stream's is its own")
+	serves.Store(true)
+	require.Eventually(t, func() bool { return b.post(message(1)).Code == "" }, 10*time.Second, 5*time.Millisecond)
+	require.Equal(t, 0.0, testutil.ToFloat64(b.client.metrics.open.WithLabelValues(health)))
+}
+
+// What says nothing about the endpoint as a whole opens no breaker: a refused event, and an endpoint that asks for time.
+func TestWhatOpensNoBreaker(t *testing.T) {
+	t.Parallel()
+	for name, handler := range map[string]http.HandlerFunc{
+		"events refused": answer(http.StatusUnprocessableEntity),
+		"asks for time":  answer(http.StatusTooManyRequests, "Retry-After", "1"),
+	} {
+		b := setup(t, handler)
+		for range 3 * tripAfter {
+			require.NotEqual(t, "circuit-open", b.post(message(1)).Code, name)
+		}
+	}
+}
+
+// TestAMinistrysBound: at most so many requests are under way to one ministry, and what another ministry gets does not wait for them.
+func TestAMinistrysBound(t *testing.T) {
+	t.Parallel()
+	const slots = 3
+	var now, most atomic.Int64
+	release := make(chan struct{})
+	b := setupWith(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("webhook-id") == "1.0.2" {
+			return
+		}
+		for n := now.Add(1); ; {
+			m := most.Load()
+			if n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		<-release
+		now.Add(-1)
+	}, func(c *Config) {
+		c.Concurrency, c.Ministry = slots, func(stream string) string { return stream[:3] }
+	}, func(*tls.Config, *authority) {})
+	var wg sync.WaitGroup
+	for i := range 4 * slots {
+		e := b.endpoint
+		e.Stream = []string{"moh.health-card", "moh.drugs"}[i%2]
+		wg.Go(func() {
+			if code := b.client.Post(context.Background(), e, []delivery.Message{message(1)}).Code; code != "" {
+				t.Error(code)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return now.Load() == slots }, 10*time.Second, time.Millisecond)
+	other := b.endpoint
+	other.Stream = "library.membership"
+	require.Empty(t, b.client.Post(context.Background(), other, []delivery.Message{message(2)}).Code)
+	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	require.Equal(t, delivery.Outcome{Code: "busy", Down: true}, b.client.Post(short, b.endpoint, []delivery.Message{message(1)}))
+	close(release)
+	wg.Wait()
+	require.EqualValues(t, slots, most.Load())
+}
