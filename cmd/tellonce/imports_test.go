@@ -32,9 +32,11 @@ var rooms = map[string][]string{
 	"domain/delivery":       {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
 	"domain/projection":     {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
 	"domain/audit":          {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal", "eventstore/merkle"},
+	"domain/notice":         {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
 	"adapters/auth":         {"domain/journal"},
 	"adapters/keys":         {"eventstore/seal"},
 	"adapters/kafka":        {"domain/delivery", "eventstore"},
+	"adapters/notify":       {"domain/journal", "domain/notice"},
 	"adapters/webhook":      {"domain/delivery", "domain/journal", "eventstore"},
 	"adapters/httpapi": {
 		"consent", "domain/citizen", "domain/journal", "domain/command", "domain/delivery", "domain/projection", "domain/audit", "schemas", "eventstore",
@@ -56,7 +58,7 @@ var libraries = map[string][]string{
 	"github.com/jackc/pgx":                  {"eventstore/postgres", "cmd"},
 	"github.com/ncruces/go-sqlite3":         {"eventstore/sqlite"},
 	"github.com/segmentio/kafka-go":         {"adapters/kafka"},
-	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka"},
+	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka", "domain/notice"},
 	"github.com/sony/gobreaker":             {"adapters/webhook"},
 	"code.dny.dev/ssrf":                     {"adapters/webhook"},
 	"github.com/santhosh-tekuri/jsonschema": {"schemas"},
@@ -64,7 +66,8 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma":         {"adapters/httpapi"},
 	"github.com/nicksnyder/go-i18n":         {"adapters/web"},
 	"github.com/spf13/cobra":                {"cmd"},
-	"html/template":                         {"adapters/web"},
+	"github.com/wneessen/go-mail":           {"adapters/notify"},
+	"html/template":                         {"adapters/web", "domain/notice"},
 }
 
 func TestImportsFollowTheDrawing(t *testing.T) {
