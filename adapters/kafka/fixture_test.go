@@ -24,8 +24,12 @@ func TestMain(m *testing.M) {
 		publishUntilKilled()
 		return
 	}
-	// Watermill's own test leaves this one behind: nobody closes its channel.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/ThreeDotsLabs/watermill/pubsub/tests.TestReconnect.func2"))
+	goleak.VerifyTestMain(m,
+		// What others leave behind: Watermill's suite doesn't close a channel, toxiproxy's links wait for bytes that nobody takes.
+		goleak.IgnoreTopFunction("github.com/ThreeDotsLabs/watermill/pubsub/tests.TestReconnect.func2"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
+	)
 }
 
 // brokers returns the addresses of a real broker; without one the test is skipped, or fails where servers are required.
