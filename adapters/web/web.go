@@ -153,6 +153,7 @@ func (s *server) routes() *http.ServeMux {
 		}
 		handle("GET", "/{$}", anybody, s.home)
 		handle("GET", "/sign-in", anybody, s.signInPage)
+		handle("GET", "/performance", anybody, s.performancePage)
 		if len(s.Personas) > 0 {
 			handle("POST", "/sign-in", anybody, s.signIn)
 			handle("POST", "/sign-out", anybody, s.signOut)
