@@ -133,7 +133,7 @@ func TestAddressesAsTheyAreWritten(t *testing.T) {
 		"https://":                                              {false, false},
 		"":                                                      {false, false},
 		"https://intranet/":                                     {false, false},
-		"https://localhost.:8443/":                              {false, false},
+		"https://localhost.:8443/":                              {false, true},
 		"https://2130706433/":                                   {false, false}, // 127.0.0.1 in decimal
 		"https://0x7f000001/":                                   {false, false},
 		"https://0x7f.1/":                                       {false, false},
