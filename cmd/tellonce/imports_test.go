@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"adapters/auth":         {"domain/journal"},
 	"adapters/keys":         {"eventstore/seal"},
 	"adapters/kafka":        {"domain/delivery", "eventstore"},
+	"adapters/ministry":     {}, // other organisations import it
 	"adapters/notify":       {"domain/journal", "domain/notice"},
 	"adapters/webhook":      {"domain/delivery", "domain/journal", "eventstore"},
 	"adapters/httpapi": {
@@ -55,10 +56,10 @@ var standardOnly = []string{"consent", "domain/citizen", "eventstore/merkle"}
 
 // libraries stand in one room each; a library in two rooms means that one of them is in the wrong place.
 var libraries = map[string][]string{
-	"github.com/jackc/pgx":                  {"eventstore/postgres", "cmd"},
-	"github.com/ncruces/go-sqlite3":         {"eventstore/sqlite"},
+	"github.com/jackc/pgx":                  {"eventstore/postgres", "adapters/ministry/pgxstore", "cmd"},
+	"github.com/ncruces/go-sqlite3":         {"eventstore/sqlite", "adapters/ministry/sqlitestore"},
 	"github.com/segmentio/kafka-go":         {"adapters/kafka"},
-	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka", "domain/notice"},
+	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka", "adapters/ministry", "domain/notice"},
 	"github.com/sony/gobreaker":             {"adapters/webhook"},
 	"code.dny.dev/ssrf":                     {"adapters/webhook"},
 	"github.com/santhosh-tekuri/jsonschema": {"schemas"},
