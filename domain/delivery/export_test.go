@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"time"
 
 	"github.com/tellonce/hub/consent"
 )
@@ -19,3 +20,6 @@ func (d *Delivery) Wake(ctx context.Context, stream string, lane int, today cons
 
 // DropGuard makes disclosing blind for what restricts people while it goes on: the negative control of the guard.
 func (d *Delivery) DropGuard() { d.unguarded = true }
+
+// RetrySchedule is the schedule of couriers that are given none.
+func RetrySchedule() []time.Duration { return retrySchedule }

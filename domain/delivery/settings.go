@@ -47,7 +47,7 @@ func (d *Delivery) Pause(ctx context.Context, actor journal.Actor, command journ
 	if _, err := d.Open(ctx, actor, stream); err != nil {
 		return err
 	}
-	return d.pause(ctx, asked(actor, command), stream, journal.PausedAsked)
+	return d.pause(ctx, commandStep(actor, command), stream, journal.PausedAsked)
 }
 
 // pause appends a pause, if there is none.
@@ -65,7 +65,7 @@ func (d *Delivery) Resume(ctx context.Context, actor journal.Actor, command jour
 	if _, err := d.Open(ctx, actor, stream); err != nil {
 		return err
 	}
-	return d.steer(ctx, asked(actor, command), stream, func(now Settings) any {
+	return d.steer(ctx, commandStep(actor, command), stream, func(now Settings) any {
 		if !now.Paused {
 			return nil
 		}
@@ -82,7 +82,7 @@ func (d *Delivery) SetEndpoint(ctx context.Context, actor journal.Actor, command
 	if err := checkEndpoint(&endpoint); err != nil {
 		return err
 	}
-	return d.steer(ctx, asked(actor, command), endpoint.Stream, func(now Settings) any {
+	return d.steer(ctx, commandStep(actor, command), endpoint.Stream, func(now Settings) any {
 		switch {
 		case now.Endpoint == nil && endpoint.Kind == "", now.Endpoint != nil && *now.Endpoint == endpoint:
 			return nil
@@ -116,8 +116,8 @@ func checkEndpoint(e *journal.EndpointSet) error {
 	return nil
 }
 
-// asked is the step of a caller's command.
-func asked(actor journal.Actor, command journal.CommandID) journal.Step {
+// commandStep is the step of a caller's command.
+func commandStep(actor journal.Actor, command journal.CommandID) journal.Step {
 	return journal.Step{Command: command, Origin: journal.Origin{Issuer: journal.IssuerAPI, Actor: actor.Kind}}
 }
 
@@ -201,11 +201,7 @@ func (d *Delivery) resumed(ctx context.Context, stream string) error {
 
 // viewedSettings are a stream's settings as of the view, after catching up with the log.
 func (d *Delivery) viewedSettings(ctx context.Context, stream string) (out settingsAt, err error) {
-	head, err := d.journal.Head(ctx)
-	if err != nil {
-		return out, err
-	}
-	if _, err := d.journal.CatchUp(ctx, streams{}, head.Position+1); err != nil {
+	if err := d.catchUpStreams(ctx); err != nil {
 		return out, err
 	}
 	values, err := d.journal.Store().Get(ctx, streams{}.Name(), settingsKey(stream))

@@ -1,0 +1,149 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tellonce/hub/domain/journal"
+)
+
+// sending is one page on its way to an endpoint.
+type sending struct {
+	*courier
+	endpoint journal.EndpointSet
+	until    time.Time // nothing leaves later
+
+	mu    sync.Mutex
+	fates map[int64]Outcome // by number, of what was tried
+	stuck map[string]bool   // who has an earlier message that did not arrive
+	down  bool              // the endpoint as a whole: nothing more is tried
+	gone  bool
+}
+
+// send tries messages, but those that must wait for an earlier number. An endpoint that takes one event a request gets several requests at
+// once, of different people.
+func (s *sending) send(ctx context.Context, messages []Message) {
+	ctx, cancel := context.WithDeadline(ctx, s.until)
+	defer cancel()
+	if s.endpoint.Batch > 1 {
+		s.try(ctx, messages)
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(singly)
+	for _, chain := range chainsOf(messages) {
+		group.Go(func() error {
+			for i := range chain {
+				s.try(ctx, chain[i:i+1])
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// chainsOf parts messages by whom they are about. Where one has no key, it must not overtake any: then there is one chain.
+func chainsOf(messages []Message) (out [][]Message) {
+	at := map[string]int{}
+	for i := range messages {
+		key := messages[i].Key
+		if key == "" {
+			return [][]Message{messages}
+		}
+		if _, ok := at[key]; !ok {
+			at[key] = len(out)
+			out = append(out, nil)
+		}
+		out[at[key]] = append(out[at[key]], messages[i])
+	}
+	return out
+}
+
+// try sends messages in one request, and halves them until it is known which are refused by themselves.
+func (s *sending) try(ctx context.Context, messages []Message) {
+	if messages = s.free(messages); len(messages) == 0 {
+		return
+	}
+	if ctx.Err() != nil || s.stopped() {
+		s.stick(messages)
+		return
+	}
+	outcome := s.Poster.Post(ctx, s.endpoint, messages)
+	if ctx.Err() != nil && !s.delivery.journal.Clock().Before(s.until) && outcome.Code != "" {
+		outcome.Down = true // cut off by us: whatever it was, the endpoint was too slow
+	}
+	s.gauges.request(outcome)
+	switch {
+	case outcome.Code == "":
+		s.record(messages, outcome)
+	case outcome.Down, outcome.Gone:
+		s.stop(outcome)
+		s.record(messages[:1], outcome)
+		s.stick(messages)
+		return
+	case len(messages) == 1:
+		s.record(messages, outcome)
+		s.stick(messages)
+	default:
+		half := len(messages) / 2
+		s.try(ctx, messages[:half])
+		s.try(ctx, messages[half:])
+		return
+	}
+	s.breaker.close()
+	s.gauges.breaker.Set(0)
+}
+
+// free leaves out messages that must wait for one that did not arrive, and sticks them, too.
+func (s *sending) free(messages []Message) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Message, 0, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		if s.stuck[m.Key] || (m.Key == "" && len(s.stuck) > 0) {
+			s.stuck[m.Key] = true
+			continue
+		}
+		out = append(out, *m)
+	}
+	return out
+}
+
+func (s *sending) stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down || s.gone
+}
+
+func (s *sending) stick(messages []Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range messages {
+		s.stuck[messages[i].Key] = true
+	}
+}
+
+func (s *sending) record(messages []Message, outcome Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range messages {
+		s.fates[messages[i].Cursor.Number] = outcome
+	}
+}
+
+// stop opens the breaker.
+func (s *sending) stop(outcome Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if outcome.Gone {
+		s.gone = true
+		return
+	}
+	s.down = true
+	s.breaker.open(s.delivery.journal.Clock(), outcome.RetryAfter, s.jittered)
+	s.gauges.breaker.Set(1)
+}

@@ -1,0 +1,245 @@
+package delivery_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tellonce/hub/domain/delivery"
+	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/journal/journaltest"
+)
+
+var refused = delivery.Outcome{Code: "http-500", Excerpt: "no"}
+
+// shortly is a schedule of four attempts in 100 seconds and a bit of jitter.
+var shortly = []time.Duration{0, 10 * time.Second, 30 * time.Second, time.Minute}
+
+// courierTest runs a test in a bubble of its own time.
+func courierTest(t *testing.T, people, lanes int, test func(t *testing.T, r *rounds)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRounds(t, journaltest.New(t, journaltest.Options{Wall: true}), people, lanes)
+		r.schedule = shortly
+		test(t, r)
+	})
+}
+
+func TestACourierPushesInOrder(t *testing.T) {
+	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1, 0)
+		r.courier("one")
+		time.Sleep(time.Minute)
+		require.Empty(t, r.posts, "there is no endpoint")
+		r.endpoint(2)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"1,2", "3"}, r.requests())
+		r.tell(2)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"A:1", "B:2", "A:3", "C:4"}, r.arrived(0))
+	})
+}
+
+func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
+	courierTest(t, 4, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1, 2, 3, 1, 3)
+		r.answer = r.about(refused, 1)
+		r.endpoint(100)
+		began := time.Now()
+		r.courier("one")
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"1,2,3,4,5,6 http-500", "1,2,3 http-500", "1", "2,3 http-500", "2 http-500", "3", "4,6"}, r.requests())
+		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6"}, r.arrived(0), "2 waits, 5 waits behind it")
+		r.tell(0, 1)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7"}, r.arrived(0))
+
+		r.until(func() bool { return len(r.parked()) == 1 })
+		require.Equal(t, []delivery.ParkedRange{{From: 2, To: 2, Attempts: 4, Code: "http-500"}}, r.parked())
+		require.Greater(t, time.Since(began), 100*time.Second)
+		r.until(func() bool { return len(r.parked()) == 3 })
+		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7"}, r.arrived(0))
+
+		r.answer = nil
+		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{Issuer: "test", ID: "1"}, r.stream, 0, 1, 5))
+		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{Issuer: "test", ID: "1"}, r.stream, 0, 1, 5), "repeated")
+		require.ErrorIs(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{}, r.stream, 0, 1, 5), delivery.ErrNotParked)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7", "B:2", "B:5"}, r.arrived(0))
+		require.Equal(t, []delivery.ParkedRange{{From: 8, To: 8, Attempts: 4, Code: "http-500"}}, r.parked())
+		r.covered()
+	})
+}
+
+func TestAnEndpointThatIsDownUsesUpTheFirstAlone(t *testing.T) {
+	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
+		r.schedule = nil
+		for _, wait := range delivery.RetrySchedule() {
+			r.schedule = append(r.schedule, wait/60) // hours become minutes
+		}
+		r.tell(0, 1, 2, 0)
+		r.answer = func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "timeout", Down: true} }
+		r.endpoint(100)
+		r.courier("one")
+		time.Sleep(75 * time.Minute)
+		require.Empty(t, r.parked())
+		r.until(func() bool { return len(r.parked()) > 0 })
+		require.Equal(t, []delivery.ParkedRange{{From: 1, To: 1, Attempts: 10, Code: "timeout"}}, r.parked())
+		r.answer = nil
+		time.Sleep(maxProbe)
+		require.ElementsMatch(t, []string{"B:2", "C:3", "A:4"}, r.arrived(0))
+		r.covered()
+	})
+}
+
+func TestTheScheduleIsTheContracts(t *testing.T) {
+	t.Parallel()
+	var waits []string
+	for _, wait := range delivery.RetrySchedule() {
+		waits = append(waits, wait.String())
+	}
+	require.Equal(t, []string{"0s", "5s", "5m0s", "30m0s", "2h0m0s", "5h0m0s", "10h0m0s", "14h0m0s", "20h0m0s", "24h0m0s"}, waits)
+}
+
+// maxProbe is after how much time at the latest a courier notices that an endpoint serves again, jitter included.
+const maxProbe = 6*time.Minute + time.Second
+
+func TestAnEventThatBringsAnEndpointDownHoldsBackItsPersonAlone(t *testing.T) {
+	courierTest(t, 4, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1, 2, 3, 0, 1, 2, 3)
+		r.answer = r.about(delivery.Outcome{Code: "http-503", Down: true}, 0, 1)
+		r.endpoint(100)
+		r.courier("one")
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"C:3", "D:4", "C:7", "D:8"}, r.arrived(0))
+		r.until(func() bool { return len(r.parked()) == 4 })
+	})
+}
+
+func TestACourierHonoursRetryAfter(t *testing.T) {
+	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
+		r.tell(0)
+		r.answer = func([]delivery.Message) delivery.Outcome {
+			return delivery.Outcome{Code: "http-429", Down: true, RetryAfter: 17 * time.Minute}
+		}
+		r.endpoint(1)
+		r.courier("one")
+		time.Sleep(17*time.Minute - time.Second)
+		require.Len(t, r.posts, 1)
+		r.answer = nil
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"A:1"}, r.arrived(0))
+	})
+}
+
+func TestAnEndpointThatIsGonePausesItsStream(t *testing.T) {
+	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1)
+		r.answer = func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "gone", Gone: true} }
+		r.endpoint(10)
+		r.courier("one")
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"1,2 gone"}, r.requests())
+		settings, err := r.delivery.Settings(r.ctx, r.stream)
+		require.NoError(t, err)
+		require.True(t, settings.Paused)
+		require.Equal(t, journal.PausedGone, settings.Why)
+		_, err = r.delivery.Next(r.ctx, r.stream, 0, 0, 1, time.Minute)
+		require.ErrorIs(t, err, delivery.ErrPaused)
+		r.answer = nil
+		require.NoError(t, r.delivery.Resume(r.ctx, operator, journal.CommandID{}, r.stream))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"A:1", "B:2"}, r.arrived(0))
+		r.covered()
+	})
+}
+
+func TestAPausedStreamWaits(t *testing.T) {
+	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
+		r.endpoint(10)
+		r.courier("one")
+		r.tell(0)
+		time.Sleep(time.Second)
+		require.NoError(t, r.delivery.Pause(r.ctx, operator, journal.CommandID{}, r.stream))
+		r.tell(0, 1)
+		time.Sleep(time.Hour)
+		require.Equal(t, []string{"A:1"}, r.arrived(0))
+		require.NoError(t, r.delivery.Resume(r.ctx, operator, journal.CommandID{}, r.stream))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"A:1", "A:2", "B:3"}, r.arrived(0))
+	})
+}
+
+// Who comes after a courier knows what it had noted, and who is behind whom.
+func TestACourierGoesOnAfterARestart(t *testing.T) {
+	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1, 2, 1)
+		r.answer = r.about(refused, 1)
+		r.endpoint(1)
+		stop := r.courier("one")
+		time.Sleep(time.Second)
+		require.ElementsMatch(t, []string{"A:1", "C:3"}, r.arrived(0))
+		stop()
+		r.answer = nil
+		r.tell(0, 1)
+		r.courier("two")
+		time.Sleep(3 * time.Second)
+		require.ElementsMatch(t, []string{"A:1", "C:3", "A:5"}, r.arrived(0), "6 waits behind 2 and 4")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"A:5", "B:2", "B:4", "B:6"}, r.arrived(0)[2:])
+		r.covered()
+	})
+}
+
+func TestACourierStopsAtOnce(t *testing.T) {
+	courierTest(t, 2, 2, func(t *testing.T, r *rounds) {
+		r.tell(0, 1)
+		r.endpoint(1)
+		stop := r.courier("one")
+		time.Sleep(time.Minute)
+		began := time.Now()
+		stop()
+		require.Zero(t, time.Since(began))
+	})
+}
+
+func TestAWithdrawalIsHonouredByARetry(t *testing.T) {
+	courierTest(t, 1, 1, func(t *testing.T, r *rounds) {
+		r.tell(0)
+		r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+		r.endpoint(10)
+		r.courier("one")
+		time.Sleep(time.Second)
+		r.withdraw(0)
+		r.answer = nil
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"A:1", "A:2"}, r.arrived(0))
+		last := r.posts[len(r.posts)-2:]
+		require.True(t, last[0].messages[0].Recalled())
+		require.Equal(t, "ended", attribute(&last[1].messages[0], "kind"))
+		r.covered()
+	})
+}
+
+// until waits until something holds; a test that waits for ever is stopped by its bubble.
+func (r *rounds) until(holds func() bool) {
+	r.Helper()
+	for range 100_000 {
+		if holds() {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	require.Fail(r, "it never came")
+}
+
+func (r *rounds) parked() []delivery.ParkedRange {
+	r.Helper()
+	parked, err := r.delivery.Parked(context.WithoutCancel(r.ctx), r.stream)
+	require.NoError(r, err)
+	return parked
+}
