@@ -11,6 +11,7 @@ import (
 
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/notice"
 	"github.com/tellonce/hub/domain/projection"
 	"github.com/tellonce/hub/eventstore/postgres"
 	"github.com/tellonce/hub/eventstore/sqlite"
@@ -99,7 +100,7 @@ func (c *cli) rebuildCommand() *cobra.Command {
 			}
 			defer h.Close()
 			var names []string
-			for _, view := range h.views() {
+			for _, view := range append(h.views(), notice.NewDue(h.journal)) {
 				names = append(names, view.Name())
 				if len(args) == 1 && args[0] != view.Name() {
 					continue
@@ -122,10 +123,10 @@ func (c *cli) rebuildCommand() *cobra.Command {
 	}
 }
 
-// views are all that can be rebuilt.
+// views are all that a running hub keeps. What notices are due is kept by those who send them.
 func (h *hub) views() []journal.View {
 	return append(h.delivery.Views(), journal.NewTrail(h.journal), journal.NewRelatives(h.journal), journal.NewNames(h.journal),
-		journal.NewProtection(h.journal), audit.NewDeaths(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger(),
+		journal.NewProtection(h.journal), audit.NewDeaths(h.journal), audit.NewDisputes(h.journal), h.command.Eraser(), h.command.Retention(), h.command.Merger(),
 		projection.NewFigures(h.journal))
 }
 

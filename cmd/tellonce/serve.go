@@ -26,6 +26,7 @@ type serveConfig struct {
 	operatorListen string
 	kafka          kafkaFlags
 	kafkaStreams   []string
+	notices        noticeFlags
 	personas       []web.Persona // of a sandbox
 }
 
@@ -62,6 +63,7 @@ func (s *serveConfig) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.operatorListen, "operator-listen", "127.0.0.1:9090", "address of /healthz, /readyz and /metrics")
 	s.kafka.flags(cmd)
 	cmd.Flags().StringSliceVar(&s.kafkaStreams, "kafka-streams", nil, "the streams to push to Kafka (default: all)")
+	s.notices.flags(cmd)
 }
 
 // announce says that the hub is ready.
@@ -106,7 +108,7 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	a.serveHTTP(group, work, a.public, public)
 	a.serveHTTP(group, work, a.operator, operator)
 	a.follow(group, work)
-	if err := a.push(group, work); err != nil {
+	if err := errors.Join(a.tell(group, work), a.push(group, work)); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}

@@ -134,7 +134,7 @@ func (a *Audit) ReportedDeaths(ctx context.Context, actor journal.Actor, issuer 
 	}
 	waiting = slices.DeleteFunc(waiting, func(w waitingReport) bool { return concealed[w.about] })
 	waiting = waiting[:min(len(waiting), maxReports)]
-	if err := a.lookAtEach(ctx, actor, issuer, look, waiting); err != nil {
+	if err := a.lookAtEach(ctx, actor, issuer, look, "a reported death", waiting); err != nil {
 		return nil, err
 	}
 	out := make([]ReportedDeath, 0, len(waiting))
@@ -147,10 +147,10 @@ func (a *Audit) ReportedDeaths(ctx context.Context, actor journal.Actor, issuer 
 }
 
 // lookAtEach puts a look at each person on the log, in one append; one at nobody if there is none.
-func (a *Audit) lookAtEach(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look, waiting []waitingReport) error {
+func (a *Audit) lookAtEach(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look, shown string, waiting []waitingReport) error {
 	step := journal.Step{Origin: journal.Origin{Issuer: issuer, Actor: actor.Kind}}
 	seen := map[citizen.ID]bool{}
-	event := journal.Accessed{Case: look.Case, Kind: look.Kind, Reason: look.Reason, Shown: "a reported death"}
+	event := journal.Accessed{Case: look.Case, Kind: look.Kind, Reason: look.Reason, Shown: shown}
 	add := func(about citizen.ID) {
 		if !seen[about] {
 			step.Events = append(step.Events, journal.New{
