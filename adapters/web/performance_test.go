@@ -12,6 +12,8 @@ func TestPerformanceIsForEverybody(t *testing.T) {
 	p := setup(t)
 	b := p.browser(t)
 	b.get("/en/performance", http.StatusOK).says("No month is published yet.", "suppressed")
+	p.clock.now.Store(time.Date(2026, 12, 2, 4, 59, 59, 0, time.UTC).UnixNano()) // still the first of December in Toronto
+	b.get("/en/performance", http.StatusOK).says("No month is published yet.")
 	p.clock.now.Store(time.Date(2027, 1, 2, 17, 0, 0, 0, time.UTC).UnixNano())
 	b.get("/en/performance", http.StatusOK).
 		says("Figures of December 2026", "Other months", "November 2026", "Changes told", "Address suppressed", "within 1 second suppressed", "Health card").
