@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -52,6 +53,7 @@ type bundle struct {
 	document document
 	contract *contract
 	people   map[string]uuid.UUID
+	roots    *x509.CertPool // by which endpoints are trusted
 }
 
 // options change what setup makes.
@@ -78,7 +80,8 @@ func setupWith(t testing.TB, o options) *bundle {
 	b.loadAgreements()
 	api, err := httpapi.New(httpapi.Config{
 		Journal: j, Command: command.New(j), Delivery: b.delivery, Projection: projection.New(j), Audit: audit.New(j),
-		Logger: slog.New(slog.NewJSONHandler(b.logs, nil)), Registerer: b.metrics, Drain: drain, Heartbeat: o.heartbeat,
+		Endpoints: b.endpoints(),
+		Logger:    slog.New(slog.NewJSONHandler(b.logs, nil)), Registerer: b.metrics, Drain: drain, Heartbeat: o.heartbeat,
 	})
 	require.NoError(t, err)
 	b.handler = b.signedIn(api)

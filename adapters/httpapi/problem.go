@@ -77,6 +77,7 @@ var answers = map[string]answer{
 	codeTooLarge:       {http.StatusRequestEntityTooLarge, "The request's body is too large."},
 	codeMediaType:      {http.StatusUnsupportedMediaType, "Send the body as Content-Type: application/json in UTF-8, without Content-Encoding."},
 	codeReceipt:        {http.StatusUnprocessableEntity, "One of the receipts is wrong; none was recorded."},
+	codeEndpoint:       {http.StatusUnprocessableEntity, "This endpoint can't be set."},
 	codeNoLinks:        {http.StatusUnprocessableEntity, "No agreement of this stream asks for links: it gets what it may get without them."},
 	codeReason:         {http.StatusUnprocessableEntity, "A look needs a reason, of 1 to 500 characters."},
 	codeHidden:         {http.StatusUnprocessableEntity, "A look is hidden from the person only with a case, a legal reason, and a day at most 180 days ahead."},
@@ -215,6 +216,7 @@ func problemOf(ctx context.Context, err error) *problem {
 	var p *problem
 	var rejection *citizen.Rejection
 	var receipt *delivery.ReceiptError
+	var endpoint *delivery.EndpointError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -223,6 +225,8 @@ func problemOf(ctx context.Context, err error) *problem {
 	case errors.As(err, &receipt):
 		at := fmt.Sprintf("/%d/%s", receipt.Index, receipt.Member)
 		return newProblem(codeReceipt, fault{Pointer: at, Code: codeReceipt, Detail: receipt.Detail})
+	case errors.As(err, &endpoint):
+		return endpointFault(endpoint)
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return newProblem(codeCancelled)
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	Delivery   *delivery.Delivery
 	Projection *projection.Projection
 	Audit      *audit.Audit
+	Endpoints  Endpoints
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	// Drain ends when the hub begins to stop: waiting reads and live feeds then end at once. Nil: never.
@@ -88,10 +89,12 @@ func New(c Config) (http.Handler, error) {
 	s.referenceRoutes()
 	s.ministryRoutes()
 	s.feedRoutes()
+	s.endpointRoutes()
 	s.officerRoutes()
 	s.protectorRoutes()
 	s.agreementRoutes()
 	s.erasureRoutes()
+	s.noticeRoutes()
 	if err := s.publicRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}

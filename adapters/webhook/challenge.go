@@ -53,7 +53,7 @@ func (c *Client) challenge(ctx context.Context, stream, url, source string, secr
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	var answer []byte
-	outcome := c.gates.slot(ctx, stream, func() (o delivery.Outcome) {
+	outcome := c.slots.use(ctx, stream, func() (o delivery.Outcome) {
 		answer, o = c.send(ctx, parcel{url: url, media: eventType, id: event.ID, body: body, secrets: secrets})
 		return o
 	})

@@ -41,8 +41,6 @@ type Config struct {
 	Concurrency int
 	// Timeout bounds one request as a whole; 0, or more than delivery.D: delivery.D.
 	Timeout time.Duration
-	// Open is for how long an endpoint is left alone that did not serve several times in a row; 0: 15 s.
-	Open time.Duration
 	// Resolver answers for host names; nil: the system's.
 	Resolver *net.Resolver
 	// Clock is what signatures are dated by; nil: time.Now.
@@ -57,7 +55,6 @@ const (
 	maxAnswer    = 4 << 10         // bytes of an answer that are read
 	maxHeaders   = 16 << 10        // bytes of an answer's headers
 	idleTime     = 90 * time.Second
-	defaultOpen  = 15 * time.Second
 	defaultSlots = 16
 
 	eventType = "application/cloudevents+json; charset=utf-8"
@@ -69,8 +66,8 @@ type Client struct {
 	config    Config
 	guard     *guard
 	transport *http.Transport
-	gates     *gates
-	metrics   *metrics
+	slots     *slots
+	duration  *prometheus.HistogramVec
 }
 
 var _ delivery.Poster = (*Client)(nil)
@@ -87,20 +84,18 @@ func New(config Config) (*Client, error) {
 	if config.Timeout <= 0 || config.Timeout > delivery.D {
 		config.Timeout = delivery.D
 	}
-	if config.Open <= 0 {
-		config.Open = defaultOpen
-	}
 	if config.Clock == nil {
 		config.Clock = time.Now
 	}
 	if config.Ministry == nil {
 		config.Ministry = func(stream string) string { return stream }
 	}
-	m, err := newMetrics(config.Registerer)
+	duration, err := newDuration(config.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: metrics: %w", err)
 	}
-	return &Client{config: config, guard: g, transport: newTransport(config, g), gates: newGates(config, m), metrics: m}, nil
+	slots := &slots{size: config.Concurrency, ministry: config.Ministry, taken: map[string]chan struct{}{}}
+	return &Client{config: config, guard: g, transport: newTransport(config, g), slots: slots, duration: duration}, nil
 }
 
 // newTransport reuses connections, asks no proxy and speaks HTTP/1.1: a connection that has gone dead then holds up one request, not all
@@ -134,8 +129,8 @@ func (c *Client) Post(ctx context.Context, e journal.EndpointSet, messages []del
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	outcome := c.gates.pass(ctx, e, func() delivery.Outcome { return c.post(ctx, e, messages) })
-	c.metrics.observe(e.Stream, outcome.Code, time.Since(started))
+	outcome := c.slots.use(ctx, e.Stream, func() delivery.Outcome { return c.post(ctx, e, messages) })
+	c.duration.WithLabelValues(e.Stream).Observe(time.Since(started).Seconds())
 	return outcome
 }
 

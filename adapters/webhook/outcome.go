@@ -29,7 +29,6 @@ const (
 	codeNetwork   = "network"
 	codeRedirect  = "redirect"
 	codeGone      = "gone"
-	codeOpen      = "circuit-open"   // it has not served for a while: not tried
 	codeSecret    = "secret-missing" // no secret that signs
 	codeHTTP      = "http-"
 )

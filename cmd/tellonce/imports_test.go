@@ -60,7 +60,6 @@ var libraries = map[string][]string{
 	"github.com/ncruces/go-sqlite3":         {"eventstore/sqlite", "adapters/ministry/sqlitestore"},
 	"github.com/segmentio/kafka-go":         {"adapters/kafka"},
 	"github.com/ThreeDotsLabs/watermill":    {"adapters/kafka", "adapters/ministry", "domain/notice"},
-	"github.com/sony/gobreaker":             {"adapters/webhook"},
 	"code.dny.dev/ssrf":                     {"adapters/webhook"},
 	"github.com/santhosh-tekuri/jsonschema": {"schemas"},
 	"github.com/lestrrat-go/jwx":            {"adapters/auth"},

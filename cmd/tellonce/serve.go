@@ -17,6 +17,7 @@ import (
 	"github.com/tellonce/hub/adapters/auth"
 	"github.com/tellonce/hub/adapters/httpapi"
 	"github.com/tellonce/hub/adapters/web"
+	"github.com/tellonce/hub/adapters/webhook"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -27,6 +28,7 @@ type serveConfig struct {
 	kafka          kafkaFlags
 	kafkaStreams   []string
 	notices        noticeFlags
+	webhook        webhookFlags
 	personas       []web.Persona // of a sandbox
 }
 
@@ -64,6 +66,7 @@ func (s *serveConfig) flags(cmd *cobra.Command) {
 	s.kafka.flags(cmd)
 	cmd.Flags().StringSliceVar(&s.kafkaStreams, "kafka-streams", nil, "the streams to push to Kafka (default: all)")
 	s.notices.flags(cmd)
+	s.webhook.flags(cmd)
 }
 
 // announce says that the hub is ready.
@@ -84,6 +87,7 @@ type app struct {
 	drain    context.Context // ends when the hub begins to stop
 	public   net.Listener
 	operator net.Listener
+	webhooks *webhook.Client
 }
 
 // serve runs the hub until ctx ends, then stops gracefully: no new requests, waiting reads end at once, what is under way is finished.
@@ -97,6 +101,9 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	defer stop()
 	a := &app{hub: h, serveConfig: s, registry: prometheus.NewRegistry(), drain: drain}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.webhooks, err = h.openWebhooks(s.webhook, a.registry); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	a.serveHTTP(group, work, a.public, public)
 	a.serveHTTP(group, work, a.operator, operator)
 	a.follow(group, work)
-	if err := errors.Join(a.tell(group, work), a.push(group, work)); err != nil {
+	if err := errors.Join(a.tell(group, work), a.push(group, work), a.carry(group, work)); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}
@@ -145,7 +152,7 @@ func (a *app) listen() (err error) {
 func (a *app) handlers() (public, operator http.Handler, err error) {
 	api, err := httpapi.New(httpapi.Config{
 		Journal: a.journal, Command: a.command, Delivery: a.delivery, Projection: a.projection, Audit: a.audit,
-		Logger: a.logger, Registerer: a.registry, Drain: a.drain,
+		Endpoints: a.endpoints(a.webhooks), Logger: a.logger, Registerer: a.registry, Drain: a.drain,
 	})
 	if err != nil {
 		return nil, nil, err
