@@ -2,7 +2,7 @@
 GO    ?= go
 TOOL   = $(GO) tool -modfile=deploy/tools/go.mod
 
-.PHONY: run build check test lint bench mutate clean
+.PHONY: run build check test test-kafka3 lint bench mutate clean
 
 run: ## A sandbox with invented residents, on the embedded store
 	$(GO) run ./cmd/tellonce demo
@@ -17,6 +17,11 @@ check: ## Fast: formatting, vet and all tests that need no server, in under 2 mi
 
 test: ## Everything: real PostgreSQL, real Kafka, real browser, crashes; then the race detector
 	deploy/dev/test
+
+KILLS ?= 24
+test-kafka3: ## Three Kafka brokers, KILLS leaders killed under load; prints what was lost, doubled or reordered, and fails unless that is nothing
+	@addresses="$$(deploy/dev/up --native --only kafka)" && eval "$$addresses" && TELLONCE_REQUIRE_SERVERS=1 TELLONCE_LEADER_KILLS=$(KILLS) \
+		$(GO) test ./adapters/kafka -run '^TestLeaderKills$$' -count=1 -v -timeout 120m
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, gosec, deadcode; pinned in deploy/tools/go.mod
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt on these"; exit 1; }

@@ -35,6 +35,7 @@ func newCluster(t *testing.T, n int, certs string) *cluster {
 	}
 	for _, program := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(program); err != nil {
+			require.Empty(t, os.Getenv(leaderKills), "that is what was asked for")
 			t.Skipf("starts brokers of its own, which needs %s", program)
 		}
 	}
