@@ -113,7 +113,9 @@ func (r *rounds) fold() (lanes map[int]*foldedLane, parked map[int]map[int64]tim
 			}
 			switch event := e.Event.(type) {
 			case journal.ConsentGranted:
-				grants[e.Subject] = e.Position
+				if _, has := grants[e.Subject]; !has { // one that takes another's place continues it
+					grants[e.Subject] = e.Position
+				}
 			case journal.ConsentWithdrawn:
 				delete(grants, e.Subject)
 			case journal.Disclosed:

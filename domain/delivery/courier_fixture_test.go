@@ -44,6 +44,7 @@ type rounds struct {
 	answer   func(m []delivery.Message) delivery.Outcome // nil: accepts
 
 	mu    sync.Mutex
+	slow  time.Duration // how long an answer takes
 	posts []post
 }
 
@@ -160,14 +161,36 @@ func (r *rounds) Post(ctx context.Context, e journal.EndpointSet, messages []del
 	if err != nil || !bounded || time.Now().After(until) {
 		r.Errorf("a request without a deadline, or after it")
 	}
+	came := post{at: time.Now(), head: head.Position, url: e.URL, messages: slices.Clone(messages)}
+	cut := r.dawdle(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var o delivery.Outcome
-	if r.answer != nil {
+	switch {
+	case cut:
+		o = delivery.Outcome{Code: "timeout", Down: true}
+	case r.answer != nil:
 		o = r.answer(messages)
 	}
-	r.posts = append(r.posts, post{at: time.Now(), head: head.Position, url: e.URL, messages: slices.Clone(messages), code: o.Code})
+	came.code = o.Code
+	r.posts = append(r.posts, came)
 	return o
+}
+
+// dawdle takes the endpoint's time, and says whether it was cut off.
+func (r *rounds) dawdle(ctx context.Context) bool {
+	r.mu.Lock()
+	slow := r.slow
+	r.mu.Unlock()
+	if slow == 0 {
+		return false
+	}
+	select {
+	case <-time.After(slow):
+		return false
+	case <-ctx.Done():
+		return true
+	}
 }
 
 // told is what arrived, in order: "person:number".
