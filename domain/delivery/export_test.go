@@ -23,3 +23,11 @@ func (d *Delivery) DropGuard() { d.unguarded = true }
 
 // RetrySchedule is the schedule of couriers that are given none.
 func RetrySchedule() []time.Duration { return retrySchedule }
+
+// ParkedOf lists what is parked of a lane's numbers, also of a stream that no agreement has opened.
+func (d *Delivery) ParkedOf(ctx context.Context, stream string, lane int, from, to int64) ([]ParkedRange, error) {
+	if err := d.catchUpStreams(ctx); err != nil {
+		return nil, err
+	}
+	return d.parkedOf(ctx, stream, lane, from, to)
+}

@@ -275,27 +275,30 @@ func attribute(m *delivery.Message, name string) string {
 	return ""
 }
 
-// rows is the whole view.
+// rows is the whole of the views.
 func (w *world) rows() map[string]string {
 	w.Helper()
 	head, err := w.journal.Head(w.ctx)
 	require.NoError(w, err)
-	view := w.delivery.Views()[0]
-	_, err = w.journal.CatchUp(w.ctx, view, head.Position+1)
-	require.NoError(w, err)
-	rows, err := w.journal.Store().Scan(w.ctx, view.Name(), nil, nil, 0, false)
-	require.NoError(w, err)
 	out := map[string]string{}
-	for _, row := range rows {
-		out[fmt.Sprintf("%q", row.Key)] = fmt.Sprintf("%x", row.Value)
+	for _, view := range w.delivery.Views() {
+		_, err = w.journal.CatchUp(w.ctx, view, head.Position+1)
+		require.NoError(w, err)
+		rows, err := w.journal.Store().Scan(w.ctx, view.Name(), nil, nil, 0, false)
+		require.NoError(w, err)
+		for _, row := range rows {
+			out[fmt.Sprintf("%s %q", view.Name(), row.Key)] = fmt.Sprintf("%x", row.Value)
+		}
 	}
 	return out
 }
 
-// rebuilds requires that the view, dropped and folded again from the log, is the same.
+// rebuilds requires that the views, dropped and folded again from the log, are the same.
 func (w *world) rebuilds() {
 	w.Helper()
 	before := w.rows()
-	require.NoError(w, w.journal.Rebuild(w.ctx, w.delivery.Views()[0], nil))
+	for _, view := range w.delivery.Views() {
+		require.NoError(w, w.journal.Rebuild(w.ctx, view, nil))
+	}
 	require.Equal(w, before, w.rows())
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ const (
 	raceHands  = 8 // people who withdraw at the same moment
 )
 
-// race lets people withdraw while their facts are pulled, read again, and sent to Kafka.
+// race lets people withdraw while their facts are pulled, read again, sent to Kafka, and pushed to an endpoint that often fails.
 type race struct {
 	*testing.T
 	journal  *journal.Journal
@@ -47,6 +48,7 @@ type race struct {
 	handouts []handout
 	ended    map[citizen.ID][]time.Time // when each of a person's withdrawals had been acknowledged
 	late     atomic.Int64               // sends that began or were acknowledged after their time
+	posted   atomic.Int64               // requests that the endpoint took
 }
 
 // handout is what one call gave to a reader or a sender.
@@ -255,6 +257,44 @@ func (r *race) pushers(ctx context.Context, run *sync.WaitGroup) {
 	}
 }
 
+// Post is the endpoint. What it got counts as handed out: by then at the latest, D ago at the earliest, something on the log let it out.
+func (r *race) Post(ctx context.Context, _ journal.EndpointSet, messages []delivery.Message) delivery.Outcome {
+	if until, bounded := ctx.Deadline(); !bounded || time.Now().After(until) {
+		r.late.Add(1)
+	}
+	head, err := r.journal.Store().Head(context.WithoutCancel(ctx))
+	if err == nil {
+		r.keep(handout{lane: messages[0].Cursor.Lane, began: time.Now().Add(-delivery.D), before: -1, after: head.Position, messages: messages})
+	}
+	switch rand.IntN(8) {
+	case 0:
+		return delivery.Outcome{Code: "http-500"}
+	case 1:
+		return delivery.Outcome{Code: "timeout", Down: true}
+	}
+	r.posted.Add(1)
+	return delivery.Outcome{}
+}
+
+// couriers push to the endpoint. Their breaker would hold them back for seconds: each time somebody steers the stream, it closes.
+func (r *race) couriers(ctx context.Context, run *sync.WaitGroup) {
+	r.Helper()
+	r.steer(0)
+	couriers, err := delivery.NewCouriers(delivery.CourierConfig{
+		Delivery: r.delivery, Poster: r, Owner: "race", Logger: slog.New(slog.DiscardHandler), Schedule: slices.Repeat([]time.Duration{time.Millisecond}, 50),
+	})
+	require.NoError(r, err)
+	run.Go(func() { _ = couriers.Run(ctx) })
+}
+
+// steer changes the endpoint.
+func (r *race) steer(wave int) {
+	r.Helper()
+	require.NoError(r, r.delivery.SetEndpoint(context.Background(), operator, journal.CommandID{}, journal.EndpointSet{
+		Batch: 1 + wave%40, Kind: journal.EndpointWebhook, Secret: "first", Signature: journal.SignatureHMAC, Stream: r.stream, URL: "https://hook.example/in",
+	}))
+}
+
 type nowhere struct{}
 
 func (nowhere) TakeOver(context.Context) (string, error)       { return "", nil }
@@ -270,10 +310,12 @@ func (r *race) run(waves int, stop func() bool) (withdrawals int) {
 		readers.Wait()
 	}()
 	r.pushers(ctx, &readers)
+	r.couriers(ctx, &readers)
 	for lane := range raceLanes {
 		readers.Go(func() { r.pull(ctx, lane) })
 	}
-	for range waves {
+	for wave := range waves {
+		r.steer(wave)
 		r.wave()
 		r.drain()
 		if withdrawals += len(r.people); stop() {
@@ -411,7 +453,7 @@ func (l *raceLane) covered(number, before, after int64) bool {
 	return false
 }
 
-// TestNothingLeavesAfterAWithdrawal is the race of 10,000 withdrawals (with -short 1,000) with pulls, replays and Kafka senders.
+// TestNothingLeavesAfterAWithdrawal is the race of 10,000 withdrawals (with -short 1,000) with pulls, replays, Kafka senders and couriers.
 func TestNothingLeavesAfterAWithdrawal(t *testing.T) {
 	t.Parallel()
 	waves := raceWaves
@@ -427,6 +469,7 @@ func TestNothingLeavesAfterAWithdrawal(t *testing.T) {
 		require.Greater(t, o.disclosed, withdrawals/50, "too few got through for a race")
 		require.Greater(t, o.dropped, withdrawals/50, "too few were stopped for a race")
 		require.Positive(t, o.redelivered+o.recalled)
+		require.Positive(t, r.posted.Load(), "no courier came through")
 	})
 }
 
