@@ -98,6 +98,9 @@ func (s *server) operation(rt route) huma.Operation {
 	if rt.behalf {
 		op.Parameters = append(op.Parameters, onBehalfParam)
 	}
+	if mayBeFrozen(rt) {
+		codes = append(codes, citizen.CodeFrozen)
+	}
 	if rt.body != nil {
 		op.Middlewares = append(op.Middlewares, s.readBody(rt.optionalBody, rt.yaml))
 		codes = append(codes, codeTooLarge, codeMediaType, codeBodyTimeout, citizen.CodeMalformedJSON, citizen.CodeSchema)

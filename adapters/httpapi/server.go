@@ -94,6 +94,7 @@ func New(c Config) (http.Handler, error) {
 	s.protectorRoutes()
 	s.agreementRoutes()
 	s.erasureRoutes()
+	s.noticeRoutes()
 	if err := s.publicRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}

@@ -157,3 +157,32 @@ func (a *Audit) disputed(ctx context.Context, list []OpenDispute, w waitingRepor
 	}
 	return append(list, d), nil
 }
+
+// LookAtDispute puts a look at a dispute on the log, before it is answered. ErrNotFound where there is none of whom the actor may know: to
+// have asked is a look, after the same work.
+func (a *Audit) LookAtDispute(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look, position int64) error {
+	look.Kind, look.Shown = KindDisputes, "an open dispute"
+	look, err := a.judge(actor, look)
+	if err != nil {
+		return err
+	}
+	entries, err := a.journal.Read(ctx, position)
+	if err != nil && !errors.Is(err, eventstore.ErrNotFound) {
+		return err
+	}
+	var who citizen.ID
+	if len(entries) == 1 && entries[0].Type == journal.TypeDisputeOpened {
+		who = citizen.ID(entries[0].Aggregate.ID)
+	}
+	hidden, err := a.protection.Hidden(ctx, actor, who)
+	if err != nil {
+		return err
+	}
+	if who.IsZero() || hidden[0] {
+		_, err = a.missing(ctx, actor, issuer, look, who)
+		return err
+	}
+	look.Subject = who
+	_, err = a.append(ctx, actor, issuer, look, citizen.ID{})
+	return err
+}
