@@ -209,7 +209,10 @@ func (c *Client) Send(ctx context.Context, stream, key string, receipts []Receip
 	if err != nil {
 		return err
 	}
-	return response.Body.Close()
+	if response.StatusCode != http.StatusNoContent { // a proxy's page, maybe
+		err = errors.New("ministry: the answer to receipts is not the hub's; is this its address?")
+	}
+	return errors.Join(err, response.Body.Close())
 }
 
 // Lanes says how many lanes a stream has.

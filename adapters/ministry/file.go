@@ -118,9 +118,19 @@ func (f *File) restore() error {
 	if f.state == nil || len(kept.State) == 0 {
 		return nil
 	}
-	reflect.ValueOf(f.state).Elem().SetZero() // members that are not in the text would keep what a failed work left there
-	if json.Unmarshal(kept.State, f.state) != nil {
+	state := reflect.ValueOf(f.state).Elem()
+	fresh := reflect.New(state.Type()) // in the old one, members that are not in the text would keep what a failed work left there
+	if json.Unmarshal(kept.State, fresh.Interface()) != nil {
 		return fmt.Errorf("ministry: the state in %s does not fit the program's", f.path)
+	}
+	if state.Kind() != reflect.Struct {
+		state.Set(fresh.Elem())
+		return nil
+	}
+	for i := range state.NumField() {
+		if state.Type().Field(i).IsExported() { // all others are not JSON's
+			state.Field(i).Set(fresh.Elem().Field(i))
+		}
 	}
 	return nil
 }

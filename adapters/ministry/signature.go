@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 	"time"
 )
 
-// Verifier checks signatures of Standard Webhooks (https://www.standardwebhooks.com). It prints as nothing.
+// Verifier checks signatures of Standard Webhooks (https://www.standardwebhooks.com).
 type Verifier struct {
 	hmac    [][]byte
 	ed25519 []ed25519.PublicKey
@@ -93,3 +94,6 @@ func (v *Verifier) signed(version string, content, sum []byte) bool {
 	}
 	return false
 }
+
+// Format prints no key, whatever the verb.
+func (v *Verifier) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("verifier")) }

@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
+	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,6 +31,14 @@ type Delivered struct {
 	Challenge string // of a challenge: answer with this text. Empty: there are events
 	Stream    string
 	Events    []Event
+}
+
+// First is the cursor of the first event; empty for none.
+func (d Delivered) First() string {
+	if len(d.Events) == 0 {
+		return ""
+	}
+	return d.Events[0].Cursor.String()
 }
 
 // ParseDelivery reads the body of a webhook's request, by its Content-Type: one event, a batch, or a challenge. Errors: ErrEvent.
@@ -57,6 +70,9 @@ func ParseDelivery(contentType string, body []byte) (Delivered, error) {
 	return d, nil
 }
 
+// challengeText is all that is ever echoed.
+var challengeText = regexp.MustCompile(`^[0-9A-Za-z_-]{1,128}$`)
+
 // challengeOf reads a challenge's text and the stream that it is about.
 func challengeOf(body []byte) (text, stream string, ok bool) {
 	var c struct {
@@ -66,7 +82,7 @@ func challengeOf(body []byte) (text, stream string, ok bool) {
 			Challenge string `json:"challenge"`
 		} `json:"data"`
 	}
-	if json.Unmarshal(body, &c) != nil || c.Type != ChallengeType || c.Data.Challenge == "" || len(c.Data.Challenge) > 256 {
+	if json.Unmarshal(body, &c) != nil || c.Type != ChallengeType || !challengeText.MatchString(c.Data.Challenge) {
 		return "", "", false
 	}
 	_, stream, _ = cutLast(c.Source, "/streams/")
@@ -75,17 +91,30 @@ func challengeOf(body []byte) (text, stream string, ok bool) {
 
 // WebhookConfig of a Webhook.
 type WebhookConfig struct {
-	Verifier *Verifier        // must be set
-	Clock    func() time.Time // nil: time.Now
+	// Secrets are what the hub gave out for the endpoint; see NewVerifier. They are asked for at each request, so one may be replaced while the
+	// program runs. While there is none, only challenges are answered. Must be set.
+	Secrets func() ([]string, error)
+	Clock   func() time.Time // nil: time.Now
 }
 
-// Webhook is the endpoint for the consumer's stream. It refuses what the hub has not signed (401), answers the challenge, and says 204 only once
-// every event of the request is dealt with. The hub sends an event again after any other answer: 500 if the handler failed, 503 if events before
-// it are missing (those about one person that are tried again or parked don't hold back what is about others; give the consumer a Client, which
-// fetches them). Run sends the receipts.
+// SecretsFile reads secrets from a file, one a line, anew each time. A file that is not there holds none yet.
+func SecretsFile(path string) func() ([]string, error) {
+	return func() ([]string, error) {
+		text, err := os.ReadFile(path) // #nosec G304 -- the caller's own file
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("ministry: the webhook's secrets can't be read: %w", err)
+		}
+		return strings.Fields(string(text)), nil
+	}
+}
+
+// Webhook is the endpoint for the consumer's stream. It answers the hub's challenge, whose secret nobody can have yet; everything else must be
+// signed (401). It says 204 only once every event of the request is dealt with. After any other answer the hub sends them again: 500 if the
+// handler failed, 503 if events before them are missing. The hub lets what it tries again or has parked hold back only what is about the same
+// person, so there will be holes: give the consumer a Client, which fetches what is missing. Run sends the receipts.
 func (c *Consumer) Webhook(config WebhookConfig) (http.Handler, error) {
-	if config.Verifier == nil {
-		return nil, errors.New("ministry: a webhook needs a verifier")
+	if config.Secrets == nil {
+		return nil, errors.New("ministry: a webhook needs secrets")
 	}
 	if config.Clock == nil {
 		config.Clock = time.Now
@@ -99,33 +128,61 @@ type webhook struct {
 }
 
 func (w *webhook) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		out.Header().Set("Allow", http.MethodPost)
-		out.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, maxDelivery))
-	if err != nil {
-		status := http.StatusBadRequest
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			status = http.StatusRequestEntityTooLarge
-		}
+	body, status := ReadDelivery(out, r)
+	if status != 0 {
 		out.WriteHeader(status)
 		return
 	}
-	if err := w.config.Verifier.Verify(r.Header, body, w.config.Clock()); err != nil {
-		out.WriteHeader(http.StatusUnauthorized)
+	delivered, err := ParseDelivery(r.Header.Get("Content-Type"), body)
+	if err == nil && delivered.Challenge != "" {
+		w.answerChallenge(out, delivered)
 		return
 	}
-	delivered, err := ParseDelivery(r.Header.Get("Content-Type"), body)
-	switch {
+	switch refused := w.verify(r, body); {
+	case refused != 0:
+		out.WriteHeader(refused)
 	case err != nil:
 		out.WriteHeader(http.StatusBadRequest)
-	case delivered.Challenge != "":
-		w.answerChallenge(out, delivered)
 	default:
 		w.deliver(r.Context(), out, delivered.Events)
 	}
+}
+
+// ReadDelivery reads the body of a webhook's request. The status is 0, or that of a request that can't be one of the hub's: not POST, too large,
+// cut off.
+func ReadDelivery(out http.ResponseWriter, r *http.Request) (body []byte, status int) {
+	if r.Method != http.MethodPost {
+		out.Header().Set("Allow", http.MethodPost)
+		return nil, http.StatusMethodNotAllowed
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, maxDelivery))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return nil, http.StatusBadRequest
+	}
+	return body, 0
+}
+
+// verify is the status of a request that the hub did not sign; 0 for one that it did.
+func (w *webhook) verify(r *http.Request, body []byte) int {
+	secrets, err := w.config.Secrets()
+	if err == nil && len(secrets) == 0 {
+		return http.StatusUnauthorized
+	}
+	var v *Verifier
+	if err == nil {
+		v, err = NewVerifier(secrets...)
+	}
+	if err != nil {
+		w.consumer.config.Logger.ErrorContext(r.Context(), "a webhook's request can't be verified", "error", err)
+		return http.StatusServiceUnavailable
+	}
+	if v.Verify(r.Header, body, w.config.Clock()) != nil {
+		return http.StatusUnauthorized
+	}
+	return 0
 }
 
 // answerChallenge says yes for the consumer's own stream alone.

@@ -102,3 +102,24 @@ func (s *Store) Resolve(ctx context.Context, subject string) (string, error) {
 	}
 	return to, wrap(err)
 }
+
+// Status returns the last cursor of each lane of which something has come, and how many values stand.
+func (s *Store) Status(ctx context.Context) (last []ministry.Cursor, values int, err error) {
+	if err := s.row(ctx, `select count(*) from facts`).Scan(&values); err != nil {
+		return nil, 0, wrap(err)
+	}
+	rows, err := s.db.QueryContext(ctx, `select generation, lane, last from lanes order by lane`)
+	if err != nil {
+		return nil, 0, wrap(err)
+	}
+	defer func() { err = errors.Join(err, wrap(rows.Close())) }()
+	last = []ministry.Cursor{}
+	for rows.Next() {
+		var c ministry.Cursor
+		if err := rows.Scan(&c.Generation, &c.Lane, &c.Number); err != nil {
+			return nil, 0, wrap(err)
+		}
+		last = append(last, c)
+	}
+	return last, values, wrap(rows.Err())
+}
