@@ -168,6 +168,7 @@ func (c *Couriers) rouse(stream string) {
 		b.close()
 	}
 	for _, courier := range c.lanes[stream] {
+		courier.gauges.breaker.Set(0)
 		select {
 		case courier.roused <- struct{}{}:
 		default: // it will look

@@ -33,7 +33,10 @@ func (c *courier) session(ctx context.Context) error {
 	if err != nil || !acquired {
 		return err
 	}
-	defer func() { _ = store.Release(context.WithoutCancel(ctx), name, c.Owner) }()
+	defer func() {
+		_ = store.Release(context.WithoutCancel(ctx), name, c.Owner)
+		c.gauges.held.Set(0) // it is another's to say
+	}()
 	l, err := c.load(ctx, store, name)
 	if err != nil {
 		return err
@@ -115,10 +118,18 @@ func (c *courier) round(ctx context.Context, l *ledger, endpoint journal.Endpoin
 		limit = 1
 		c.probes++
 	}
-	from, to, due := l.ready(now, limit, careful && c.probes%2 == 0)
+	e := errand{ledger: l, endpoint: endpoint, careful: careful}
+	fresh := careful && c.probes%2 == 0
+	from, to, due := l.ready(now, limit, fresh)
+	room := maxHeld - len(l.held)
+	if from > 0 && fresh && l.held[from].tries() > 0 && room > 0 { // rather something that was never tried
+		if came, _, err := c.next(ctx, e, l.taken, 1, 0); err != nil || came {
+			return false, err
+		}
+	}
 	wait = pushWait
 	if from > 0 {
-		if down, err := c.next(ctx, l, endpoint, from-1, int(to-from)+1, 0); err != nil || down {
+		if _, stop, err := c.next(ctx, e, from-1, int(to-from)+1, 0); err != nil || stop {
 			return false, err
 		}
 		wait = 0
@@ -126,35 +137,40 @@ func (c *courier) round(ctx context.Context, l *ledger, endpoint journal.Endpoin
 	if !due.IsZero() {
 		wait = max(min(wait, due.Sub(now)), 0)
 	}
-	room := maxHeld - len(l.held)
 	if room <= 0 {
 		return c.sleep(ctx, wait), nil
 	}
-	_, err = c.next(ctx, l, endpoint, l.taken, min(limit, room), wait)
+	_, _, err = c.next(ctx, e, l.taken, min(limit, room), wait)
 	return false, err
 }
 
-// next sends the page after a number: given again, so that the log says so before a byte leaves, or new.
-func (c *courier) next(ctx context.Context, l *ledger, endpoint journal.EndpointSet, after int64, limit int, wait time.Duration) (down bool, err error) {
+// errand is what a round sends by.
+type errand struct {
+	ledger   *ledger
+	endpoint journal.EndpointSet
+	careful  bool // this is a probe
+}
+
+// next sends the page after a number: given again, so that the log says so before a byte leaves, or new. It says whether there was one, and
+// whether the endpoint must be left alone.
+func (c *courier) next(ctx context.Context, e errand, after int64, limit int, wait time.Duration) (came, stop bool, err error) {
 	page, err := c.delivery.Next(ctx, c.stream.Stream, c.lane, after, limit, wait)
 	if err != nil || len(page.Messages) == 0 {
-		return false, err
+		return false, false, err
 	}
-	s := &sending{courier: c, endpoint: endpoint, until: page.Until, fates: map[int64]Outcome{}, stuck: l.stuck(page.Messages)}
+	s := &sending{
+		courier: c, endpoint: e.endpoint, until: page.Until, careful: e.careful, fates: map[int64]Outcome{}, stuck: e.ledger.stuck(page.Messages),
+	}
 	s.send(ctx, page.Messages)
 	if ctx.Err() != nil {
-		return false, ctx.Err() // what was sent is sent again: nothing was noted
+		return true, true, ctx.Err() // what was sent is sent again: nothing was noted
 	}
-	c.settle(l, page.Messages, s.fates)
-	l.take(page.Messages[len(page.Messages)-1].Cursor.Number)
-	if err := l.commit(ctx); err != nil {
-		return false, err
+	c.settle(e.ledger, page.Messages, s.fates)
+	e.ledger.take(page.Messages[len(page.Messages)-1].Cursor.Number)
+	if err = e.ledger.commit(ctx); err == nil && s.gone {
+		err = c.delivery.pauseGone(ctx, e.endpoint)
 	}
-	if s.gone {
-		origin := journal.Origin{Issuer: journal.IssuerHub, Actor: journal.ActorHub}
-		return true, c.delivery.pause(ctx, journal.Step{Origin: origin}, c.stream.Stream, journal.PausedGone)
-	}
-	return s.down, nil
+	return true, s.down || s.gone, err
 }
 
 // settle notes what became of messages. What was not tried waits. An endpoint that is down uses up attempts only of what is first in the lane:

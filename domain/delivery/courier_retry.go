@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// retrySchedule is how long each attempt to deliver an event waits after the one before, jitter not counted: ten attempts in 75 hours.
+// retrySchedule is how long each attempt to deliver an event waits after the one before, jitter not counted: ten attempts in three days and a bit.
 var retrySchedule = []time.Duration{
 	0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 }
@@ -31,7 +31,7 @@ func (c *Couriers) jittered(wait time.Duration) time.Duration {
 }
 
 // breaker is open while an endpoint as a whole does not serve: nothing is sent to it. When its time is over, single events are tried; the
-// first that says something else than "down" closes it. All lanes of a stream share one. The zero value is closed.
+// first that is accepted closes it. All lanes of a stream share one. The zero value is closed.
 type breaker struct {
 	mu    sync.Mutex
 	until time.Time
@@ -45,7 +45,7 @@ func (b *breaker) state(now time.Time) (wait time.Duration, careful bool) {
 	return max(b.until.Sub(now), 0), b.wait > 0
 }
 
-// open follows an outcome that says "down". Of lanes that fail at once, the first counts.
+// open follows a failure of the endpoint as a whole. Of lanes that fail at once, the first counts.
 func (b *breaker) open(now time.Time, after time.Duration, jittered func(time.Duration) time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +56,7 @@ func (b *breaker) open(now time.Time, after time.Duration, jittered func(time.Du
 	b.until = now.Add(max(jittered(b.wait), min(after, maxRetryAfter)))
 }
 
-// close follows every other outcome.
+// close follows an accepted event, and whoever steers the stream.
 func (b *breaker) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -15,13 +15,19 @@ type sending struct {
 	*courier
 	endpoint journal.EndpointSet
 	until    time.Time // nothing leaves later
+	careful  bool      // the breaker was open: this is a probe
 
-	mu    sync.Mutex
-	fates map[int64]Outcome // by number, of what was tried
-	stuck map[string]bool   // who has an earlier message that did not arrive
-	down  bool              // the endpoint as a whole: nothing more is tried
-	gone  bool
+	mu      sync.Mutex
+	fates   map[int64]Outcome // by number, of what was tried
+	stuck   map[string]bool   // who has an earlier message that did not arrive
+	taken   bool              // something was accepted
+	refused int               // events that were refused by themselves
+	down    bool              // the endpoint as a whole: nothing more is tried
+	gone    bool
 }
+
+// suspicious is how many events an endpoint must refuse in a row, and take none, to be thought not to serve at all: the fault is hardly theirs.
+const suspicious = 5
 
 // send tries messages, but those that must wait for an earlier number. An endpoint that takes one event a request gets several requests at
 // once, of different people.
@@ -77,24 +83,16 @@ func (s *sending) try(ctx context.Context, messages []Message) {
 	}
 	s.gauges.request(outcome)
 	switch {
-	case outcome.Code == "":
+	case outcome.Code == "", len(messages) == 1:
 		s.record(messages, outcome)
 	case outcome.Down, outcome.Gone:
-		s.stop(outcome)
 		s.record(messages[:1], outcome)
-		s.stick(messages)
-		return
-	case len(messages) == 1:
-		s.record(messages, outcome)
 		s.stick(messages)
 	default:
 		half := len(messages) / 2
 		s.try(ctx, messages[:half])
 		s.try(ctx, messages[half:])
-		return
 	}
-	s.breaker.close()
-	s.gauges.breaker.Set(0)
 }
 
 // free leaves out messages that must wait for one that did not arrive, and sticks them, too.
@@ -127,23 +125,30 @@ func (s *sending) stick(messages []Message) {
 	}
 }
 
+// record notes what became of messages: of all that were accepted, or of one. It closes and opens the breaker.
 func (s *sending) record(messages []Message, outcome Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range messages {
 		s.fates[messages[i].Cursor.Number] = outcome
 	}
-}
-
-// stop opens the breaker.
-func (s *sending) stop(outcome Outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if outcome.Gone {
-		s.gone = true
+	switch {
+	case outcome.Code == "":
+		s.taken = true
+		s.breaker.close()
+		s.gauges.breaker.Set(0)
 		return
+	case outcome.Gone:
+		s.gone = true
+	case outcome.Down:
+		s.down = true
+	default:
+		s.refused++
+		s.down = s.down || (!s.taken && (s.careful || s.refused >= suspicious))
 	}
-	s.down = true
-	s.breaker.open(s.delivery.journal.Clock(), outcome.RetryAfter, s.jittered)
-	s.gauges.breaker.Set(1)
+	s.stuck[messages[0].Key] = true
+	if s.down {
+		s.breaker.open(s.delivery.journal.Clock(), outcome.RetryAfter, s.jittered)
+		s.gauges.breaker.Set(1)
+	}
 }

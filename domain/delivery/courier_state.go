@@ -27,6 +27,9 @@ type held struct {
 	downs    int       // how often it met an endpoint that was down, while that did not count; forgotten by a restart
 }
 
+// tries is how often it was tried, as far as this courier knows.
+func (h *held) tries() int { return h.attempts + h.downs }
+
 // askedRange is a range of numbers that the event at a position asked for again; it begins with the first that is not taken up yet.
 type askedRange struct{ position, from, to int64 }
 
@@ -222,8 +225,8 @@ func (l *ledger) ready(now time.Time, limit int, fresh bool) (from, to int64, du
 
 // before says whether a number is tried before another.
 func (l *ledger) before(h, other *held, fresh bool) bool {
-	if tried, others := h.attempts+h.downs, other.attempts+other.downs; fresh && tried != others {
-		return tried < others
+	if fresh && h.tries() != other.tries() {
+		return h.tries() < other.tries()
 	}
 	return h.number < other.number
 }

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +119,38 @@ func TestAnEventThatBringsAnEndpointDownHoldsBackItsPersonAlone(t *testing.T) {
 		require.Equal(t, []string{"C:3", "D:4", "C:7", "D:8"}, r.arrived(0))
 		r.until(func() bool { return len(r.parked()) == 4 })
 	})
+}
+
+// What refuses everything does not serve: few events use up attempts, and what comes is not even tried.
+func TestAnEndpointThatRefusesEverythingIsLeftAlone(t *testing.T) {
+	for _, batch := range []int{1, 50} {
+		t.Run(fmt.Sprint(batch), func(t *testing.T) {
+			courierTest(t, 20, 1, func(t *testing.T, r *rounds) {
+				for range 5 {
+					for person := range 20 {
+						r.tell(person)
+					}
+				}
+				r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+				r.endpoint(batch)
+				r.courier("one")
+				time.Sleep(3 * time.Second)
+				require.Less(t, len(r.posts), 20)
+				tried := map[int64]bool{}
+				for _, p := range r.posts {
+					if len(p.messages) == 1 {
+						tried[p.messages[0].Cursor.Number] = true
+					}
+				}
+				require.Less(t, len(tried), 14)
+				r.answer = nil
+				time.Sleep(3 * time.Minute)
+				require.Len(t, r.arrived(0), 100)
+				require.Empty(t, r.parked())
+				r.covered()
+			})
+		})
+	}
 }
 
 func TestACourierHonoursRetryAfter(t *testing.T) {

@@ -47,16 +47,22 @@ func (d *Delivery) Pause(ctx context.Context, actor journal.Actor, command journ
 	if _, err := d.Open(ctx, actor, stream); err != nil {
 		return err
 	}
-	return d.pause(ctx, commandStep(actor, command), stream, journal.PausedAsked)
-}
-
-// pause appends a pause, if there is none.
-func (d *Delivery) pause(ctx context.Context, step journal.Step, stream, why string) error {
-	return d.steer(ctx, step, stream, func(now Settings) any {
+	return d.steer(ctx, commandStep(actor, command), stream, func(now Settings) any {
 		if now.Paused {
 			return nil
 		}
-		return journal.StreamPaused{Stream: stream, Why: why}
+		return journal.StreamPaused{Stream: stream, Why: journal.PausedAsked}
+	})
+}
+
+// pauseGone pauses a stream whose endpoint is no more, unless it has another one by now.
+func (d *Delivery) pauseGone(ctx context.Context, gone journal.EndpointSet) error {
+	step := journal.Step{Origin: journal.Origin{Issuer: journal.IssuerHub, Actor: journal.ActorHub}}
+	return d.steer(ctx, step, gone.Stream, func(now Settings) any {
+		if now.Paused || now.Endpoint == nil || *now.Endpoint != gone {
+			return nil
+		}
+		return journal.StreamPaused{Stream: gone.Stream, Why: journal.PausedGone}
 	})
 }
 
