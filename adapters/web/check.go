@@ -133,7 +133,7 @@ func (s *server) checkPost(r *request, kind string) error {
 // refused shows a refusal where it can be mended: at its field, or among the consents.
 func (s *server) refused(r *request, kind string, d draft, change command.Change, rejection *citizen.Rejection) error {
 	p := rejectionOf(r, rejection)
-	if p.Field == "" && rejection.Pointer != nil && len(change.Consents) > 0 && rejection.Code != citizen.CodeCommandReused {
+	if p.Field == "" && rejection.Pointer != nil && len(change.Consents) > 0 && rejection.Code != citizen.CodeCommandReused && rejection.Code != citizen.CodeFrozen {
 		change.Consents = nil
 		return s.showWho(r, http.StatusConflict, kind, draft{}, change, r.say("who.changed"))
 	}

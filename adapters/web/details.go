@@ -81,7 +81,7 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	text := func(f citizen.Fact, name string) string { t, _ := f.Data[name].(string); return t }
 	registered, _ := profile.Latest(citizen.PersonRegistered, "")
 	latest := func(eventType, key string) (citizen.Fact, bool) {
-		if f, ok := profile.Latest(eventType, key); ok || eventType == "contact-changed" || eventType == "marital-status-changed" || eventType == addressChanged {
+		if f, ok := profile.Latest(eventType, key); ok || (eventType != citizen.NameChanged && eventType != citizen.LanguageChanged) {
 			return f, ok
 		}
 		return registered, true // a name and a language are told with the registration
@@ -111,6 +111,7 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	add(r.say("details.contact"), "contact-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "email"), phone(text(f, "phone"))) })
 	add(r.say("details.marital"), "marital-status-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("marital." + text(f, "status"))) })
 	add(r.say("details.language"), "language-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("language." + text(f, "language"))) })
+	add(r.say("details.notices"), citizen.NoticePreference, "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("notices." + text(f, "channel"))) })
 	return out
 }
 

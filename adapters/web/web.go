@@ -154,6 +154,8 @@ func (s *server) routes() *http.ServeMux {
 		handle("GET", "/{$}", anybody, s.home)
 		handle("GET", "/sign-in", anybody, s.signInPage)
 		handle("GET", "/performance", anybody, s.performancePage)
+		handle("GET", "/notices/{token}", anybody, s.noticePage)
+		handle("POST", "/notices/{token}", anybody, s.noticePost)
 		if len(s.Personas) > 0 {
 			handle("POST", "/sign-in", anybody, s.signIn)
 			handle("POST", "/sign-out", anybody, s.signOut)
