@@ -28,7 +28,7 @@ func New(j *journal.Journal) *Delivery {
 }
 
 // Views are the views that delivery reads, for whoever keeps and rebuilds them.
-func (d *Delivery) Views() []journal.View { return []journal.View{d.due, streams{}} }
+func (d *Delivery) Views() []journal.View { return []journal.View{d.due, streams{}, lag{}} }
 
 // The refusals of a read.
 var (
