@@ -87,6 +87,12 @@ type fakeHub struct {
 }
 
 func newFakeHub(t testing.TB, lanes ...[][]byte) *fakeHub {
+	h := startFakeHub(lanes...)
+	t.Cleanup(h.Close)
+	return h
+}
+
+func startFakeHub(lanes ...[][]byte) *fakeHub {
 	h := &fakeHub{lanes: lanes, keys: map[string]string{}, grown: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/streams", h.list)
@@ -105,7 +111,6 @@ func newFakeHub(t testing.TB, lanes ...[][]byte) *fakeHub {
 			mux.ServeHTTP(w, r)
 		}
 	}))
-	t.Cleanup(h.Close)
 	return h
 }
 
