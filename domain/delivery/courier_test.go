@@ -228,6 +228,23 @@ func TestACourierGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
+func TestACourierDiesWhileItSends(t *testing.T) {
+	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
+		r.tell(0, 1, 2)
+		r.slow = 5 * time.Second
+		r.endpoint(2)
+		stop := r.courier("one")
+		time.Sleep(7 * time.Second)
+		stop()
+		require.Equal(t, []string{"1,2", "3 timeout"}, r.requests())
+		r.slow = 0
+		r.courier("two")
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"1,2", "3 timeout", "3"}, r.requests())
+		r.covered()
+	})
+}
+
 func TestACourierStopsAtOnce(t *testing.T) {
 	courierTest(t, 2, 2, func(t *testing.T, r *rounds) {
 		r.tell(0, 1)
