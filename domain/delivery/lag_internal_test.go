@@ -57,3 +57,9 @@ func TestAnsweredRanges(t *testing.T) {
 		}
 	})
 }
+
+// Look takes one look at all lanes, as Run does from time to time.
+func (w *LagWatch) Look(t *testing.T) {
+	t.Helper()
+	require.NoError(t, w.look(t.Context()))
+}
