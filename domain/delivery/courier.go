@@ -46,6 +46,7 @@ type CourierConfig struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Rand       func() float64        // in [0, 1), for jitter; nil: math/rand
 	Schedule   []time.Duration       // waits before the attempts of an event; nil: retrySchedule
+	Held       int                   // most numbers of a lane that wait at a time; 0: 4096
 }
 
 // Couriers push the streams that have an endpoint: one courier a lane. It is Kafka's Pusher for endpoints that may refuse single events: what
@@ -66,6 +67,9 @@ func NewCouriers(config CourierConfig) (*Couriers, error) {
 	}
 	if config.Schedule == nil {
 		config.Schedule = retrySchedule
+	}
+	if config.Held == 0 {
+		config.Held = maxHeld
 	}
 	metrics, err := newCourierMetrics(config.Registerer)
 	return &Couriers{CourierConfig: config, metrics: metrics}, err

@@ -41,6 +41,7 @@ type rounds struct {
 	stream   string
 	people   []citizen.ID
 	schedule []time.Duration
+	held     int
 	answer   func(m []delivery.Message) delivery.Outcome // nil: accepts
 
 	mu    sync.Mutex
@@ -135,7 +136,7 @@ func (r *rounds) endpoint(batch int) {
 func (r *rounds) courier(owner string) (stop func()) {
 	r.Helper()
 	couriers, err := delivery.NewCouriers(delivery.CourierConfig{
-		Delivery: delivery.New(r.journal), Poster: r, Owner: owner, Logger: slog.New(slog.DiscardHandler), Schedule: r.schedule,
+		Delivery: delivery.New(r.journal), Poster: r, Owner: owner, Logger: slog.New(slog.DiscardHandler), Schedule: r.schedule, Held: r.held,
 		Rand: func() float64 { return 0.5 },
 	})
 	require.NoError(r, err)

@@ -121,7 +121,7 @@ func (c *courier) round(ctx context.Context, l *ledger, endpoint journal.Endpoin
 	e := errand{ledger: l, endpoint: endpoint, careful: careful}
 	fresh := careful && c.probes%2 == 0
 	from, to, due := l.ready(now, limit, fresh)
-	room := maxHeld - len(l.held)
+	room := c.Held - len(l.held)
 	if from > 0 && fresh && l.held[from].tries() > 0 && room > 0 { // rather something that was never tried
 		if came, _, err := c.next(ctx, e, l.taken, 1, 0); err != nil || came {
 			return false, err
@@ -229,9 +229,9 @@ func (c *courier) lookAgain(ctx context.Context, l *ledger) error {
 
 // takeUp holds numbers that are asked for again, as many as there is room for: they begin their schedule anew.
 func (c *courier) takeUp(ctx context.Context, l *ledger) error {
-	for len(l.asked) > 0 && len(l.held) < maxHeld/2 {
+	for len(l.asked) > 0 && len(l.held) < c.Held/2 {
 		a := l.asked[0]
-		to := min(a.to, a.from+int64(maxHeld/2-len(l.held))-1, l.taken)
+		to := min(a.to, a.from+int64(c.Held/2-len(l.held))-1, l.taken)
 		if to < a.from { // not taken from the lane yet: it comes anyway
 			a.from = a.to + 1
 			l.ask(a)

@@ -57,16 +57,9 @@ func TestACourierLosesNothing(t *testing.T) {
 
 // live plays one life and says what was wrong with it.
 func live(t *testing.T, random *rand.Rand, people, batch, lanes int, life []deed) []string {
-	ctx := context.Background()
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: t.TempDir(), Clock: time.Now})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	keys, err := sqlite.OpenKeys(ctx, t.TempDir())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keys.Close()) })
-	brittle := &brittleStore{Store: store, random: random}
-	r := newRounds(t, journaltest.Begin(t, journaltest.Options{Wall: true, Clock: time.Now}, brittle, keys), people, lanes)
-	r.schedule = []time.Duration{0, time.Second, 15 * time.Second, 40 * time.Second}
+	brittle, j := newBrittle(t, random)
+	r := newRounds(t, j, people, lanes)
+	r.schedule = []time.Duration{0, time.Second, 12 * time.Second}
 	l := &liveEndpoint{rounds: r, random: random, mode: "healthy", granted: map[int]bool{}}
 	for person := range people {
 		l.granted[person] = true
@@ -80,7 +73,7 @@ func live(t *testing.T, random *rand.Rand, people, batch, lanes int, life []deed
 	}
 	brittle.set(false)
 	l.become("healthy", 0)
-	require.NoError(t, r.delivery.Resume(ctx, operator, journal.CommandID{}, r.stream))
+	require.NoError(t, r.delivery.Resume(r.ctx, operator, journal.CommandID{}, r.stream))
 	time.Sleep(maxProbe) // by then it is noticed that the endpoint serves
 	for range 20 {
 		if len(l.missing(lanes)) == 0 {
@@ -107,10 +100,14 @@ type liveEndpoint struct {
 func (l *liveEndpoint) become(mode string, person int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mode, l.poison, l.slow = mode, person, 0
-	if mode == "slow" {
+	switch mode {
+	case "slow": // in whatever mode it is
 		l.slow = time.Duration(l.random.IntN(12_000)) * time.Millisecond
+		return
+	case "healthy":
+		l.slow = 0
 	}
+	l.mode, l.poison = mode, person
 }
 
 // answer is called with the lock held.
@@ -236,12 +233,25 @@ type brittleStore struct {
 	mu      sync.Mutex
 	random  *rand.Rand
 	brittle bool
+	refuse  func(view string, rows []eventstore.Row) bool // which commits fail, beside those
 }
 
 func (s *brittleStore) set(brittle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.brittle = brittle
+}
+
+func newBrittle(t *testing.T, random *rand.Rand) (*brittleStore, *journal.Journal) {
+	t.Helper()
+	store, err := sqlite.Open(context.Background(), sqlite.Config{Dir: t.TempDir(), Clock: time.Now})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	keys, err := sqlite.OpenKeys(context.Background(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keys.Close()) })
+	brittle := &brittleStore{Store: store, random: random}
+	return brittle, journaltest.Begin(t, journaltest.Options{Wall: true, Clock: time.Now}, brittle, keys)
 }
 
 // chance says whether a write fails before, or after.
@@ -265,7 +275,7 @@ func (s *brittleStore) Acquire(ctx context.Context, name, owner string, ttl time
 
 func (s *brittleStore) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
 	before, after := s.chance()
-	if before {
+	if before || (s.refuse != nil && s.refuse(view, rows)) {
 		return errBrittle
 	}
 	err := s.Store.Commit(ctx, view, from, to, rows)

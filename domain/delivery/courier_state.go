@@ -13,8 +13,8 @@ import (
 	"github.com/tellonce/hub/eventstore"
 )
 
-// maxHeld is how many numbers of a lane may wait for their next attempt, or behind one that does. At that many, no new ones are taken: the rest
-// of the lane waits on the log.
+// maxHeld is how many numbers of a lane may wait for their next attempt, or behind one that does: some hundred bytes each. At that many, no new
+// ones are taken: the rest of the lane waits on the log.
 const maxHeld = 4096
 
 // held is a given number that is not delivered: it waits for its next attempt, or behind an earlier number about the same person.

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore"
 )
 
 var refused = delivery.Outcome{Code: "http-500", Excerpt: "no"}
@@ -241,6 +243,58 @@ func TestACourierDiesWhileItSends(t *testing.T) {
 		r.courier("two")
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"1,2", "3 timeout", "3"}, r.requests())
+		r.covered()
+	})
+}
+
+// If a courier dies right after it has seen what is asked for again, the next one knows.
+func TestWhatIsRedrivenIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		brittle, j := newBrittle(t, nil)
+		r := newRounds(t, j, 2, 1)
+		r.schedule = shortly[:1]
+		r.tell(0)
+		r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+		r.endpoint(2)
+		r.courier("one")
+		r.until(func() bool { return len(r.parked()) == 1 })
+		r.answer = nil
+		failed := false
+		brittle.refuse = func(_ string, rows []eventstore.Row) bool {
+			holds := !failed && slices.ContainsFunc(rows, func(row eventstore.Row) bool { return row.Key[0] == 'h' && row.Value != nil })
+			failed = failed || holds
+			return holds
+		}
+		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{}, r.stream, 0, 1, 1))
+		time.Sleep(time.Minute)
+		require.True(t, failed)
+		require.Equal(t, []string{"A:1"}, r.arrived(0))
+	})
+}
+
+// A lane that has more waiting than there is room for leaves the rest on the log.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
+		r.held = 40
+		r.tell(slices.Repeat([]int{0}, r.held+50)...)
+		r.tell(1)
+		r.answer = r.about(refused, 0)
+		r.endpoint(100)
+		stop := r.courier("one")
+		time.Sleep(8 * time.Second)
+		lanes, err := r.delivery.Status(r.ctx)
+		require.NoError(t, err)
+		for _, lane := range lanes {
+			if lane.Stream == r.stream {
+				require.Equal(t, int64(r.held), lane.Last)
+			}
+		}
+		stop() // and who takes over reads them all again
+		r.answer = nil
+		r.courier("two")
+		time.Sleep(2 * time.Minute)
+		require.Len(t, r.arrived(0), r.held+51)
 		r.covered()
 	})
 }
