@@ -14,8 +14,8 @@ import (
 // endpointDir is the directory, in the keys directory, of the endpoints' signing secrets: a file each, by the name that is on the log.
 const endpointDir = "endpoints"
 
-// endpointName is what a name may be: no way leads out of the directory.
-var endpointName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`)
+// endpointName is what a name may be: a stream's, an @ and more. No way leads out of the directory.
+var endpointName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}@[0-9a-f]{1,32}$`)
 
 // EndpointSecrets keeps the secrets by which what is pushed to ministries' endpoints is signed. What a file holds never changes, so every
 // replica that shares the keys directory signs alike.
@@ -52,19 +52,11 @@ func (e EndpointSecrets) Create(name string, text []byte) ([]byte, error) {
 	return read(e.dir, name)
 }
 
-// Remove forgets what stands under a name; nothing is no error.
-func (e EndpointSecrets) Remove(name string) error {
-	if err := os.Remove(filepath.Join(e.dir, filepath.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keys: remove an endpoint's secret: %w", err)
-	}
-	return nil
-}
-
 // Sweep removes what was made before a time under names that begin with prefix, but one name: what a command left that failed or died, and
 // what has been replaced.
 func (e EndpointSecrets) Sweep(prefix, keep string, before time.Time) error {
 	entries, err := os.ReadDir(e.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("keys: %w", err)
 	}
 	var errs []error

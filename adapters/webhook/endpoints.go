@@ -31,9 +31,7 @@ type Vault interface {
 	Secrets
 	// Create keeps a text under a name, for good when it returns. What stands there already stays. It returns what stands.
 	Create(name string, text []byte) ([]byte, error)
-	// Remove forgets a text; none is no error.
-	Remove(name string) error
-	// Sweep removes the texts whose names begin with a prefix and that were made before a time, but one.
+	// Sweep removes the texts whose names begin with a prefix and that were made before a time, but one. None is no error.
 	Sweep(prefix, keep string, before time.Time) error
 }
 
@@ -137,16 +135,14 @@ func (s *Endpoints) Show(ctx context.Context, actor journal.Actor, stream string
 	return e, public, err
 }
 
-// Remove ends the push to a stream's endpoint, and its secret. What was let out before may still arrive for delivery.D.
+// Remove ends the push to a stream's endpoint, and its secrets, also those that another process is just making for it: that one's set fails, and
+// works when it is repeated. What was let out before may still arrive for delivery.D.
 func (s *Endpoints) Remove(ctx context.Context, actor journal.Actor, command journal.CommandID, stream string) error {
-	e, err := s.open(ctx, actor, stream)
-	if err != nil || e == nil {
-		return err
-	}
 	if err := s.Delivery.SetEndpoint(ctx, actor, command, journal.EndpointSet{Stream: stream}); err != nil {
 		return err
 	}
-	return s.Vault.Remove(e.Secret) // if we die before it, the next set sweeps it
+	// If we die before it, secrets of nothing stay until the next set or removal.
+	return s.Vault.Sweep(prefixOf(stream), "", s.now().Add(abandoned))
 }
 
 // open is the endpoint of a stream that the actor may steer; nil for none.
@@ -281,6 +277,9 @@ func (s *Endpoints) settle(ctx context.Context, e journal.EndpointSet, current s
 	if now.Endpoint == nil || now.Endpoint.Secret != e.Secret {
 		return "", nil
 	}
+	if _, err := s.Client.secrets(e.Secret); lost(err) { // a removal at the same moment took it: a repeat makes another
+		return "", delivery.ErrBusy
+	}
 	if err := s.Vault.Sweep(prefixOf(e.Stream), e.Secret, s.now().Add(-abandoned)); err != nil {
 		return "", err
 	}
@@ -306,4 +305,5 @@ func nameOf(stream string, command journal.CommandID) string {
 	return prefixOf(stream) + hex.EncodeToString(sum[:8])
 }
 
-func prefixOf(stream string) string { return stream + "_" }
+// prefixOf begins the names of a stream's secrets. No stream's name holds an @.
+func prefixOf(stream string) string { return stream + "@" }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	health     = "moh.health-card"
-	secretName = "moh.health-card_1"
+	secretName = "moh.health-card@1"
 	// canary stands in what a request holds: it must not be found in an excerpt, an error or a metric.
 	canary = "Zanzibarquist"
 )
