@@ -74,8 +74,6 @@ type lettingOut struct {
 
 type foldedLane struct {
 	covers map[int64][]lettingOut
-	last   int64
-	facts  map[int64]bool // numbers whose content is a value
 }
 
 func (l *foldedLane) letOut(m *delivery.Message, p post) *lettingOut {
@@ -122,7 +120,7 @@ func (r *rounds) fold() (lanes map[int]*foldedLane, parked map[int]map[int64]tim
 				l := lane(event.Lane)
 				for k, item := range event.Items {
 					number := event.First + int64(k)
-					items[event.Lane][number], l.last = item, number
+					items[event.Lane][number] = item
 					l.covers[number] = append(l.covers[number], lettingOut{at: e.RecordedAt, position: e.Position, recalled: !permitted(item)})
 				}
 			case journal.Redelivered:

@@ -85,6 +85,7 @@ func live(t *testing.T, random *rand.Rand, people, batch, lanes int, life []deed
 	for _, stop := range stops {
 		stop()
 	}
+	rebuild(t, r.journal, r.delivery)
 	return wrong
 }
 

@@ -278,14 +278,20 @@ func attribute(m *delivery.Message, name string) string {
 // rows is the whole of the views.
 func (w *world) rows() map[string]string {
 	w.Helper()
-	head, err := w.journal.Head(w.ctx)
-	require.NoError(w, err)
+	return rowsOf(w, w.journal, w.delivery)
+}
+
+func rowsOf(t testing.TB, j *journal.Journal, d *delivery.Delivery) map[string]string {
+	t.Helper()
+	ctx := context.Background()
+	head, err := j.Head(ctx)
+	require.NoError(t, err)
 	out := map[string]string{}
-	for _, view := range w.delivery.Views() {
-		_, err = w.journal.CatchUp(w.ctx, view, head.Position+1)
-		require.NoError(w, err)
-		rows, err := w.journal.Store().Scan(w.ctx, view.Name(), nil, nil, 0, false)
-		require.NoError(w, err)
+	for _, view := range d.Views() {
+		_, err = j.CatchUp(ctx, view, head.Position+1)
+		require.NoError(t, err)
+		rows, err := j.Store().Scan(ctx, view.Name(), nil, nil, 0, false)
+		require.NoError(t, err)
 		for _, row := range rows {
 			out[fmt.Sprintf("%s %q", view.Name(), row.Key)] = fmt.Sprintf("%x", row.Value)
 		}
@@ -296,9 +302,14 @@ func (w *world) rows() map[string]string {
 // rebuilds requires that the views, dropped and folded again from the log, are the same.
 func (w *world) rebuilds() {
 	w.Helper()
-	before := w.rows()
-	for _, view := range w.delivery.Views() {
-		require.NoError(w, w.journal.Rebuild(w.ctx, view, nil))
+	rebuild(w, w.journal, w.delivery)
+}
+
+func rebuild(t testing.TB, j *journal.Journal, d *delivery.Delivery) {
+	t.Helper()
+	before := rowsOf(t, j, d)
+	for _, view := range d.Views() {
+		require.NoError(t, j.Rebuild(context.Background(), view, nil))
 	}
-	require.Equal(w, before, w.rows())
+	require.Equal(t, before, rowsOf(t, j, d))
 }
