@@ -35,7 +35,7 @@ var rooms = map[string][]string{
 	"domain/notice":         {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
 	"adapters/auth":         {"domain/journal"},
 	"adapters/keys":         {"eventstore/seal"},
-	"adapters/kafka":        {"domain/delivery", "eventstore"},
+	"adapters/kafka":        {"domain/delivery", "domain/journal", "schemas", "eventstore"},
 	"adapters/ministry":     {}, // other organisations import it
 	"adapters/notify":       {"domain/journal", "domain/notice"},
 	"adapters/webhook":      {"domain/delivery", "domain/journal", "eventstore"},
