@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -40,7 +42,8 @@ func TestStepsOfAChangesLife(t *testing.T) {
 	require.Empty(t, inCode, fmt.Sprintf("steps that the document doesn't have: %v", inCode))
 }
 
-// TestCommandsOfTheDocs runs every command of the console blocks, document by document, each in an empty folder with the sample input.
+// TestCommandsOfTheDocs runs every command of the console blocks, document by document, each in one shell in an empty folder with the sample
+// input. What a command leaves running ends with the document.
 func TestCommandsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	documents, err := filepath.Glob("../../docs/*.md")
@@ -52,20 +55,38 @@ func TestCommandsOfTheDocs(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.CopyFS(filepath.Join(dir, "agreements"), os.DirFS(samples+"agreements")))
 		require.NoError(t, os.CopyFS(dir, os.DirFS(samples+"small")))
+		script := "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT\n"
 		for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 			for line := range strings.Lines(block[1]) {
 				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
 				if !ok || strings.HasPrefix(command, "make ") || strings.HasPrefix(command, "go run ") {
 					continue // the two commands of a fresh machine: the one runs this test, the other has tests of its own
 				}
-				cmd := exec.Command("bash", "-euc", command)
-				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-				out, err := cmd.CombinedOutput()
-				require.NoError(t, err, "%s: %s\n%s", name, command, out)
+				script += command + "\n"
 				ran++
 			}
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		cmd := exec.CommandContext(ctx, "bash", "-euxc", script)
+		cmd.Dir, cmd.WaitDelay = dir, 10*time.Second
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		cancel()
+		require.NoError(t, err, "%s:\n%s", name, out)
 	}
 	require.Greater(t, ran, 15)
+}
+
+// TestGoOfTheMinistryDoc: the Go in docs/ministry.md is that of examples that run.
+func TestGoOfTheMinistryDoc(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/ministry.md")
+	require.NoError(t, err)
+	examples, err := os.ReadFile("../../adapters/ministry/example_test.go")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(doc), -1)
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		require.Contains(t, string(examples), block[1])
+	}
 }
