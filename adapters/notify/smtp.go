@@ -24,7 +24,7 @@ type SMTPConfig struct {
 	From     string // an address, or a name with one: Name <address>
 	User     string // empty: no sign-in
 	Password string
-	Timeout  time.Duration // of one e-mail; default 20 s
+	Timeout  time.Duration // of one e-mail; default 10 s
 }
 
 // SMTP sends e-mails through a mail server. TLS is mandatory, but for a server on this very machine.
@@ -48,7 +48,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 		return nil, errors.New("notify: the sender is an e-mail address, or a name with one: Name <address>")
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 20 * time.Second
+		c.Timeout = 10 * time.Second
 	}
 	policy := gomail.TLSMandatory
 	if isLoopback(host) {

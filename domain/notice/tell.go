@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,6 +15,9 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore/seal"
 )
+
+// recordTime bounds the append of what became of a notice, which happens even if the hub is told to stop.
+const recordTime = 10 * time.Second
 
 // tell sends what a cause still asks to be told about a citizen, and puts each notice on the log as soon as its carrier has it. It may be
 // repeated at any time: what is on the log is not sent again. The error is that of the first notice that could not be sent for now.
@@ -47,8 +51,12 @@ func (n *Notices) tell(ctx context.Context, cause int64, id citizen.ID) error {
 				outcome = journal.NoticeDelivered
 			}
 		}
-		// If the process dies here, the carrier has a notice that is not on the log: it is sent once more.
-		if err := n.record(ctx, &plans[i], cause, id, outcome); err != nil {
+		// If the process dies here, the carrier has a notice that is not on the log: it is sent once more. A hub that is told to stop writes
+		// it down first.
+		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+		err := n.record(writing, &plans[i], cause, id, outcome)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}

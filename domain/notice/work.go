@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,13 +22,13 @@ import (
 )
 
 const (
-	lease     = "notice"
-	leaseTTL  = 2 * time.Minute
-	batchTime = time.Minute      // within it a batch is sent, so that nobody else has the lease meanwhile
-	idle      = 30 * time.Second // renews the lease while nothing is due
-	batch     = 64
-	lanes     = 4 // side by side; all about one citizen go by one, in order
-	tries     = 3 // one after another, before a notice steps aside
+	lease    = "notice"
+	leaseTTL = 15 * time.Second // for how long nobody tells after a crash
+	renewal  = leaseTTL / 3
+	idle     = 30 * time.Second // looks again, whatever the log says
+	batch    = 64
+	lanes    = 4 // side by side; all about one citizen go by one, in order
+	tries    = 3 // one after another, before a notice steps aside
 )
 
 // postponed is after how long a notice is tried again that its carrier did not take, and again; the last one stands for all later times.
@@ -137,37 +138,63 @@ func readMessage(msg *message.Message) (dueRow, error) {
 	return readDue(eventstore.Row{Key: slices.Clone(msg.Payload[:33]), Value: msg.Payload[33:]})
 }
 
-// follow does what is due, again and again, while it holds the lease.
+// follow does what is due whenever it gets the lease.
 func (n *Notices) follow(ctx context.Context, queue message.Publisher) error {
-	store := n.Journal.Store()
-	defer func() { _ = store.Release(context.WithoutCancel(ctx), lease, n.Owner) }()
 	for ctx.Err() == nil {
-		held, err := store.Acquire(ctx, lease, n.Owner, leaseTTL)
-		if err != nil {
-			return err
-		}
-		if !held { // another process tells: nothing tells when it has gone
-			select {
-			case <-time.After(idle):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		wait, err := n.batch(ctx, queue)
-		if err == nil && wait > 0 {
-			err = n.wait(ctx, wait)
+		held, err := n.Journal.Store().Acquire(ctx, lease, n.Owner, leaseTTL)
+		if err == nil && held {
+			err = n.session(ctx, queue)
 		}
 		if err != nil {
 			return err
+		}
+		select { // another process tells: nothing tells when it has gone
+		case <-time.After(renewal):
+		case <-ctx.Done():
 		}
 	}
 	return ctx.Err()
 }
 
+// errLost says that another process has the lease.
+var errLost = errors.New("notice: the lease is another's")
+
+// session does what is due, again and again, while the lease is renewed beside it.
+func (n *Notices) session(ctx context.Context, queue message.Publisher) error {
+	store := n.Journal.Store()
+	defer func() { _ = store.Release(context.WithoutCancel(ctx), lease, n.Owner) }()
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for {
+			select {
+			case <-time.After(renewal):
+			case <-working.Done():
+				return working.Err()
+			}
+			if held, err := store.Acquire(working, lease, n.Owner, leaseTTL); err != nil || !held {
+				return cmp.Or(err, errLost)
+			}
+		}
+	})
+	group.Go(func() error {
+		for {
+			wait, err := n.batch(working, queue)
+			if err == nil && wait > 0 {
+				err = n.wait(working, wait)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+	if err := group.Wait(); !errors.Is(err, errLost) {
+		return err
+	}
+	return nil
+}
+
 // batch sends what is due, and returns how long there is nothing more to do unless the log grows.
 func (n *Notices) batch(ctx context.Context, queue message.Publisher) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
-	defer cancel()
 	due := NewDue(n.Journal)
 	if _, err := due.catchUp(ctx); err != nil {
 		return 0, err
@@ -191,7 +218,7 @@ func (n *Notices) batch(ctx context.Context, queue message.Publisher) (time.Dura
 		group.Go(func() error {
 			for _, msg := range messages {
 				if ctx.Err() != nil {
-					return nil // the rest stays due
+					return ctx.Err() // the rest stays due
 				}
 				if err := queue.Publish(topic(lane), msg); err != nil { // returns once it is handled
 					return fmt.Errorf("notice: %w", err)

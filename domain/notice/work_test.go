@@ -122,6 +122,22 @@ func TestACrashLosesNothing(t *testing.T) {
 	})
 }
 
+// TestAStopSendsNothingTwice: what the carrier took while the hub was told to stop is on the log.
+func TestAStopSendsNothingTwice(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(w *world) {
+		id := w.born("1980-05-17", "en")
+		w.contact(id, map[string]any{"email": "a@example.ca"})
+		stopping, stop := context.WithCancel(context.Background())
+		w.carrier.fail = func(notice.Notice) error { stop(); return nil }
+		_ = w.notices.Settle(stopping)
+		require.Len(w.t, w.carrier.take(), 1)
+		w.notices = w.follower()
+		require.Empty(w.t, w.settle())
+		require.Len(w.t, w.sent(id), 1)
+	})
+}
+
 // TestAViewBuiltAnewSendsNothingTwice, and what is old is not told by a hub that begins to send.
 func TestAViewBuiltAnewSendsNothingTwice(t *testing.T) {
 	t.Parallel()
