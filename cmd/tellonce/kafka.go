@@ -58,7 +58,13 @@ func (a *app) push(group *errgroup.Group, work context.Context) error {
 	if err != nil {
 		return err
 	}
-	lanes := &kafkaLanes{app: a, client: client, group: &errgroup.Group{}, lanes: map[laneName]bool{}, owner: owner()}
+	receipts, err := a.receipts(client)
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	lanes := &kafkaLanes{
+		app: a, client: client, receipts: receipts, group: &errgroup.Group{}, lanes: map[laneName]bool{}, answers: map[string]bool{}, owner: owner(),
+	}
 	if err := lanes.start(work); err != nil {
 		return errors.Join(err, client.Close())
 	}
@@ -85,13 +91,15 @@ type laneName struct {
 
 // kafkaLanes are the pushers of one process.
 type kafkaLanes struct {
-	app    *app
-	client *kafka.Client
-	group  *errgroup.Group
-	owner  string
+	app      *app
+	client   *kafka.Client
+	receipts *kafka.Receipts
+	group    *errgroup.Group
+	owner    string
 
-	mu    sync.Mutex
-	lanes map[laneName]bool // whether it runs; false after it stopped for good
+	mu      sync.Mutex
+	lanes   map[laneName]bool // whether it runs; false after it stopped for good
+	answers map[string]bool   // the streams whose receipts are read
 }
 
 // steer starts what a page of the log asks for: streams that open, and the stopped lanes of those that are resumed.
@@ -140,6 +148,7 @@ func (k *kafkaLanes) start(work context.Context) error {
 		if len(k.app.kafkaStreams) > 0 && !slices.Contains(k.app.kafkaStreams, name) {
 			continue
 		}
+		k.answer(work, stream)
 		for lane := range stream.Lanes {
 			key := laneName{name, lane}
 			if _, known := k.lanes[key]; known {

@@ -18,6 +18,7 @@ import (
 	"github.com/tellonce/hub/adapters/httpapi"
 	"github.com/tellonce/hub/adapters/web"
 	"github.com/tellonce/hub/adapters/webhook"
+	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -29,6 +30,7 @@ type serveConfig struct {
 	kafkaStreams   []string
 	notices        noticeFlags
 	webhook        webhookFlags
+	stoppedAfter   time.Duration
 	personas       []web.Persona // of a sandbox
 }
 
@@ -67,6 +69,7 @@ func (s *serveConfig) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.kafkaStreams, "kafka-streams", nil, "the streams to push to Kafka (default: all)")
 	s.notices.flags(cmd)
 	s.webhook.flags(cmd)
+	cmd.Flags().DurationVar(&s.stoppedAfter, "stopped-after", delivery.DefaultStopped, "say so when a ministry has answered or taken nothing for so long, though something waits")
 }
 
 // announce says that the hub is ready.
@@ -115,7 +118,7 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	a.serveHTTP(group, work, a.public, public)
 	a.serveHTTP(group, work, a.operator, operator)
 	a.follow(group, work)
-	if err := errors.Join(a.tell(group, work), a.push(group, work), a.carry(group, work)); err != nil {
+	if err := errors.Join(a.tell(group, work), a.push(group, work), a.watch(group, work), a.carry(group, work)); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (c *cli) streamCommand() *cobra.Command {
-	return group("stream", "Ministry streams from a terminal: list, read", c.streamList(), c.streamRead(), c.streamProvision(), c.streamEndpoint(), c.streamFollow(), c.streamListen())
+	return group("stream", "Ministry streams from a terminal: list, read", c.streamList(), c.streamRead(), c.streamProvision(), c.streamEndpoint(), c.streamFollow(), c.streamListen(), c.streamReceipts())
 }
 
 func (c *cli) streamList() *cobra.Command {
