@@ -60,6 +60,12 @@ func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
 		r.tell(0, 1)
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7"}, r.arrived(0))
+		held, err := r.delivery.Held(r.ctx, r.stream)
+		require.NoError(t, err)
+		require.Len(t, held, 3)
+		require.WithinRange(t, held[0].Next, began.Add(10*time.Second), began.Add(13*time.Second))
+		held[0].Next = time.Time{}
+		require.Equal(t, []delivery.HeldEvent{{Number: 2, Attempts: 1, Code: "http-500"}, {Number: 5}, {Number: 8}}, held)
 
 		r.until(func() bool { return len(r.parked()) == 1 })
 		require.Equal(t, []delivery.ParkedRange{{From: 2, To: 2, Attempts: 4, Code: "http-500"}}, r.parked())
@@ -156,19 +162,30 @@ func TestAnEndpointThatRefusesEverythingIsLeftAlone(t *testing.T) {
 }
 
 func TestACourierHonoursRetryAfter(t *testing.T) {
-	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
-		r.tell(0)
-		r.answer = func([]delivery.Message) delivery.Outcome {
-			return delivery.Outcome{Code: "http-429", Down: true, RetryAfter: 17 * time.Minute}
-		}
-		r.endpoint(1)
-		r.courier("one")
-		time.Sleep(17*time.Minute - time.Second)
-		require.Len(t, r.posts, 1)
-		r.answer = nil
-		time.Sleep(2 * time.Second)
-		require.Equal(t, []string{"A:1"}, r.arrived(0))
-	})
+	for _, o := range []delivery.Outcome{{Code: "http-429", Down: true}, {Code: "http-500"}} {
+		t.Run(o.Code, func(t *testing.T) {
+			courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
+				r.tell(0)
+				o.RetryAfter = 17 * time.Minute
+				r.answer = func([]delivery.Message) delivery.Outcome { return o }
+				r.endpoint(1)
+				r.courier("one")
+				time.Sleep(17*time.Minute - time.Second)
+				require.Len(t, r.posts, 1)
+				r.answer = nil
+				time.Sleep(2 * time.Second)
+				require.Equal(t, []string{"A:1"}, r.arrived(0))
+
+				o.RetryAfter = 1000 * time.Hour // hardly what anybody means
+				r.answer = func([]delivery.Message) delivery.Outcome { return o }
+				r.tell(1)
+				time.Sleep(time.Second)
+				r.answer = nil
+				time.Sleep(time.Hour)
+				require.Equal(t, []string{"A:1", "B:2"}, r.arrived(0))
+			})
+		})
+	}
 }
 
 func TestAnEndpointThatIsGonePausesItsStream(t *testing.T) {

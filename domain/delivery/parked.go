@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/eventstore"
@@ -37,6 +39,36 @@ func (d *Delivery) Parked(ctx context.Context, stream string) ([]ParkedRange, er
 			return nil, err
 		}
 		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// HeldEvent is a number that a courier holds back: it waits for its next attempt, or behind an earlier one about the same person.
+type HeldEvent struct {
+	Lane     int
+	Number   int64
+	Attempts int       // so far; 0: it waits behind another, or for an endpoint that is down
+	Next     time.Time // not tried before; zero: at once
+	Code     string    // of the last attempt, as Outcome.Code
+}
+
+// Held lists what couriers hold back of a stream, by lane and number, as they noted it last: at most some thousands a lane. Errors:
+// ErrUnknownStream.
+func (d *Delivery) Held(ctx context.Context, stream string) ([]HeldEvent, error) {
+	open, err := d.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	var out []HeldEvent
+	for lane := range open.Lanes {
+		l, err := openLedger(ctx, d.journal.Store(), courierName(stream, lane), d.journal.Genesis().Generation)
+		if err != nil {
+			return nil, err
+		}
+		for _, number := range slices.Sorted(maps.Keys(l.held)) {
+			h := l.held[number]
+			out = append(out, HeldEvent{Lane: lane, Number: number, Attempts: h.attempts, Next: h.next, Code: h.code})
+		}
 	}
 	return out, nil
 }
