@@ -21,7 +21,7 @@ const (
 // courierName is the name of a courier's lease, and of the view that holds its ledger.
 func courierName(stream string, lane int) string { return fmt.Sprintf("courier/%s/%d", stream, lane) }
 
-// session is one time of holding the lease. It begins as after a crash, so that recovery is the way that is always walked: what is held is read
+// session is step 10 of a change's life: one time of holding the lease. It begins as after a crash, so that recovery is the way that is always walked: what is held is read
 // from rows, and sent again where its outcome is not known.
 func (c *courier) session(ctx context.Context) error {
 	store, name := c.delivery.journal.Store(), courierName(c.stream.Stream, c.lane)
