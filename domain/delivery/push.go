@@ -92,10 +92,7 @@ func (p *Pusher) session(ctx context.Context) error {
 		if len(page.Messages) == 0 {
 			continue
 		}
-		sending, cancel := context.WithDeadline(ctx, page.Until)
-		err = p.Sender.Send(sending, page.Messages)
-		cancel()
-		if err != nil {
+		if err := sendBy(ctx, p.Sender, page); err != nil {
 			return err
 		}
 		after = page.Messages[len(page.Messages)-1].Cursor.Number

@@ -16,6 +16,7 @@ import (
 type given struct {
 	number   int64
 	item     journal.DisclosedItem
+	at       time.Time // when it was given
 	recalled bool
 }
 
@@ -119,7 +120,7 @@ func (d *Delivery) given(ctx context.Context, stream string, lane int, from, to 
 		}
 		for i, item := range event.Items {
 			if n := event.First + int64(i); n >= from && n <= to {
-				out = append(out, given{number: n, item: item, recalled: recalled[n]})
+				out = append(out, given{number: n, item: item, at: e.RecordedAt, recalled: recalled[n]})
 			}
 		}
 	}

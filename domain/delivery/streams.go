@@ -14,6 +14,7 @@ import (
 //	s stream                 → settingsRow
 //	p stream, lane, from     → parkedRow: a range of numbers that is parked
 //	a stream, lane, position → the range of numbers that the event at the position asks for again, to where the stream goes
+//	b stream, lane, position → the same, to the side
 type streams struct{}
 
 // errStreams is a row that this program did not write.
@@ -47,9 +48,11 @@ func (v streams) Apply(ctx context.Context, tx *journal.ViewTx, entries []journa
 			err = v.steered(ctx, tx, e, event.Stream, func(*settingsRow) {})
 		case journal.ReplayAsked:
 			err = v.steered(ctx, tx, e, event.Stream, func(*settingsRow) {})
-			if event.Target == journal.ReplayStream {
-				tx.Put(journal.LaneKey('a', event.Stream, event.Lane, e.Position), encodeRange(event.From, event.To))
+			letter := byte('a')
+			if event.Target == journal.ReplaySide {
+				letter = 'b'
 			}
+			tx.Put(journal.LaneKey(letter, event.Stream, event.Lane, e.Position), encodeRange(event.From, event.To))
 		case journal.Parked:
 			err = v.parked(ctx, tx, event)
 		case journal.Redriven:
