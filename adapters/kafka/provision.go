@@ -67,16 +67,10 @@ func (c *Client) Provision(ctx context.Context, p Provision, did func(Step)) err
 	if strings.HasSuffix(p.Stream, receiptsSuffix) || strings.HasSuffix(p.Stream, replaySuffix) {
 		return fmt.Errorf("kafka: stream %s: its topic's name is that of another stream's %s or %s", p.Stream, receiptsSuffix, replaySuffix)
 	}
-	for _, topic := range []string{Topic(p.Stream), ReceiptsTopic(p.Stream), ReplayTopic(p.Stream)} {
+	topics := []string{Topic(p.Stream), ReceiptsTopic(p.Stream), ReplayTopic(p.Stream)}
+	c.know(topics...) // or they would look as if they were missing
+	for _, topic := range topics {
 		if err := c.provisionTopic(ctx, topic, p, did); err != nil {
-			return err
-		}
-	}
-	for _, user := range []User{p.Hub, p.Reader} {
-		if user.Name == "" {
-			continue
-		}
-		if err := c.provisionUser(ctx, user, p.DryRun, did); err != nil {
 			return err
 		}
 	}
@@ -85,7 +79,11 @@ func (c *Client) Provision(ctx context.Context, p Provision, did func(Step)) err
 		if user.Name == "" {
 			continue
 		}
+		// Rights before the user: who could log in and do nothing would take it for a refusal, and stop.
 		if err := c.provisionRights(ctx, user, rights, p.DryRun, did); err != nil {
+			return err
+		}
+		if err := c.provisionUser(ctx, user, p.DryRun, did); err != nil {
 			return err
 		}
 	}

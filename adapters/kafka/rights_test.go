@@ -59,7 +59,7 @@ func TestRights(t *testing.T) {
 func (r *rights) provision(t *testing.T, plan Provision) map[string]Result {
 	t.Helper()
 	did := map[string]Result{}
-	require.NoError(t, r.admin.Provision(deadline(t), plan, func(s Step) { did[s.What+" "+s.Name] = s.Result }))
+	require.NoError(t, open(t, Config{Brokers: r.addresses}).Provision(deadline(t), plan, func(s Step) { did[s.What+" "+s.Name] = s.Result }))
 	return did
 }
 

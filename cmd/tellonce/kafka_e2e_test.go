@@ -135,6 +135,36 @@ func consumeAll(t *testing.T, broker, topic string) []record {
 	return out
 }
 
+// makeTopic and deleteTopic do so by a connection of the test's own.
+func makeTopic(t *testing.T, broker, topic string, partitions int) {
+	t.Helper()
+	client := &kafka.Client{Addr: kafka.TCP(broker), Timeout: time.Minute}
+	answer, err := client.CreateTopics(context.Background(), &kafka.CreateTopicsRequest{
+		Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, answer.Errors[topic])
+}
+
+func deleteTopic(t *testing.T, broker, topic string) {
+	t.Helper()
+	client := &kafka.Client{Addr: kafka.TCP(broker), Timeout: time.Minute}
+	answer, err := client.DeleteTopics(context.Background(), &kafka.DeleteTopicsRequest{Topics: []string{topic}})
+	require.NoError(t, err)
+	require.NoError(t, answer.Errors[topic])
+}
+
+// topicExists asks anew: a client of kafka-go's remembers what it was told.
+func topicExists(t *testing.T, broker, topic string) bool {
+	t.Helper()
+	transport := &kafka.Transport{MetadataTopics: []string{topic}}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(broker), Timeout: time.Minute, Transport: transport}
+	answer, err := client.Metadata(context.Background(), &kafka.MetadataRequest{Topics: []string{topic}})
+	require.NoError(t, err)
+	return answer.Topics[0].Error == nil
+}
+
 // kcat reads the topic with a tool that is not ours.
 func kcat(t *testing.T, broker, topic string, events int) {
 	t.Helper()
