@@ -168,11 +168,43 @@ func TestAMinistryListsItsOwnStreams(t *testing.T) {
 	require.Equal(t, []string{health}, names(b.call("GET", "/v1/streams", "moh", nil)))
 	require.Greater(t, len(names(b.call("GET", "/v1/streams", "operator", nil))), 5)
 	lane := func() object {
-		return b.call("GET", "/v1/streams", "moh", nil).body["streams"].([]any)[0].(object)["lanes"].([]any)[0].(object)
+		out := b.call("GET", "/v1/streams", "moh", nil).body["streams"].([]any)[0].(object)["lanes"].([]any)[0].(object)
+		for _, age := range []string{"oldest_due_seconds", "oldest_unanswered_seconds"} {
+			require.IsType(t, 0.0, out[age])
+			delete(out, age)
+		}
+		return out
 	}
-	require.Equal(t, object{"lane": 0.0}, lane())
+	at := func(due, unanswered, received, applied, rejected float64, last, settled string) object {
+		out := object{"lane": 0.0, "due": due, "received": received, "applied": applied, "rejected": rejected, "unanswered": unanswered}
+		for name, cursor := range map[string]string{"last": last, "settled": settled} {
+			if cursor != "" {
+				out[name] = cursor
+			}
+		}
+		return out
+	}
+	require.Equal(t, at(1, 0, 0, 0, 0, "", ""), lane())
 	require.Equal(t, http.StatusOK, b.call("GET", "/v1/streams/moh.health-card/events", "moh", nil).status)
-	require.Equal(t, object{"lane": 0.0, "last": "1.0.1"}, lane())
+	require.Equal(t, at(0, 1, 0, 0, 0, "1.0.1", ""), lane())
+	b.told("ann", move("2 First St"))
+	require.Equal(t, http.StatusOK, b.call("GET", "/v1/streams/moh.health-card/events?after=1.0.1", "moh", nil).status)
+	answer := func(from, to, status string) {
+		said := []any{object{"from": from, "to": to, "status": status}}
+		require.Equal(t, http.StatusNoContent, b.call("POST", "/v1/streams/moh.health-card/receipts", "moh", said).status)
+	}
+	answer("1.0.1", "1.0.2", "received")
+	require.Equal(t, at(0, 2, 2, 0, 0, "1.0.2", ""), lane())
+	answer("1.0.1", "1.0.1", "applied")
+	require.Equal(t, at(0, 1, 1, 1, 0, "1.0.2", "1.0.1"), lane())
+	head := b.head()
+	for range 10 {
+		answer("1.0.1", "1.0.2", "received")
+		answer("1.0.1", "1.0.1", "applied")
+	}
+	require.Equal(t, head, b.head(), "what says nothing new adds nothing to the log")
+	answer("1.0.2", "1.0.2", "rejected")
+	require.Equal(t, at(0, 0, 0, 1, 1, "1.0.2", "1.0.2"), lane())
 }
 
 func TestReceiptsAreJudged(t *testing.T) {

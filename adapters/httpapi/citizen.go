@@ -247,6 +247,7 @@ type receiptBody struct {
 type toldLine struct {
 	OutcomeLine
 	Explain bilingue `json:"explain" doc:"the decision as a sentence"`
+	Answer  string   `json:"answer,omitempty" doc:"of a rejection: the ministry's own words"`
 }
 
 // OutcomeLine is one agreement's line under a change that was told. Exported as VerdictLine is.
@@ -278,7 +279,7 @@ func (s *server) receipt(ctx context.Context, in *receiptInput) (*receiptOutput,
 	out.Body.About, out.Body.Since, out.Body.Retracted = rightOf(&t)
 	for i := range t.Outcomes {
 		o := &t.Outcomes[i]
-		line := toldLine{Explain: bilingue(o.Explain)}
+		line := toldLine{Explain: bilingue(o.Explain), Answer: o.Refusal}
 		line.VerdictLine = decided(&o.Agreement, law.StreamOf[o.Agreement.ID], o.Fields, o.Reason)
 		if o.Given != nil {
 			line.GivenAt = &o.Given.At

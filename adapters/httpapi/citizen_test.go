@@ -119,6 +119,10 @@ func TestACitizenSeesWhoSaw(t *testing.T) {
 		[]any{object{"from": "1.0.1", "to": "1.0.1", "status": "applied"}}).status)
 	require.Equal(t, "applied", outcome()["status"])
 	require.NotEmpty(t, outcome()["status_at"])
+	require.NotContains(t, outcome(), "answer")
+	require.Equal(t, http.StatusNoContent, b.call("POST", "/v1/streams/moh.health-card/receipts", "moh",
+		[]any{object{"from": "1.0.1", "to": "1.0.1", "status": "rejected", "reason": "Unknown client"}}).status)
+	require.Equal(t, []any{"rejected", "Unknown client"}, []any{outcome()["status"], outcome()["answer"]})
 
 	search := object{"reason": "Complaint 7", "case": "7", "person": object{"source": "registry", "reference": "ann"}}
 	require.Equal(t, http.StatusOK, b.call("POST", "/v1/audit/searches", "officer", search).status)
@@ -136,7 +140,7 @@ func TestACitizenSeesWhoSaw(t *testing.T) {
 		}
 	}
 	require.Equal(t, object{"role": "officer", "kind": "search", "reason": "Complaint 7", "case": "7"}, look)
-	require.Equal(t, "applied", disclosure["status"])
+	require.Equal(t, "rejected", disclosure["status"])
 	require.Equal(t, "moh", disclosure["ministry"])
 	require.Equal(t, "address-changed", disclosure["type"])
 	require.Contains(t, disclosure["fields"], "street")

@@ -16,57 +16,16 @@ var streamOwners = []journal.Role{journal.RoleMinistry, journal.RoleOperator}
 func (s *server) ministryRoutes() {
 	register(s, route{
 		method: http.MethodGet, path: "/v1/streams", id: "streams", tag: "streams", roles: streamOwners,
-		summary: "Your streams, and how far each lane is", description: "A ministry sees its own, the operator all.",
+		summary: "Your streams, how far each lane is, and how far you are behind", description: lagDescription,
 	}, s.streams)
 	register(s, route{
 		method: http.MethodPost, path: "/v1/streams/{stream}/receipts", id: "receipts", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
-		summary: "Say what became of events", description: "Ranges of cursors, ends included; all are recorded, or none. `reason` belongs to a rejection.",
-		body:  []receiptLine{},
-		codes: slices.Concat(repeatCodes, []string{codeUnknownStream, codeOthersStream, codeReceipt}),
+		summary:     "Say what became of events",
+		description: "Ranges of cursors, ends included; all are recorded, or none. `reason` belongs to a rejection. What says nothing new is taken and adds nothing.",
+		body:        []receiptLine{},
+		codes:       slices.Concat(repeatCodes, []string{codeUnknownStream, codeOthersStream, codeReceipt}),
 	}, s.receipts)
 	s.linkRoutes()
-}
-
-type streamsOutput struct {
-	Body struct {
-		Streams []streamLine `json:"streams"`
-	}
-}
-
-type streamLine struct {
-	Stream   string     `json:"stream" example:"moh.health-card"`
-	Ministry string     `json:"ministry" example:"moh"`
-	Lanes    []laneLine `json:"lanes"`
-}
-
-type laneLine struct {
-	Lane int    `json:"lane" example:"0"`
-	Last string `json:"last,omitempty" example:"1.0.42" doc:"cursor of the last event given out; left out: none yet"`
-}
-
-// streams is GET /v1/streams.
-func (s *server) streams(ctx context.Context, _ *struct{}) (*streamsOutput, error) {
-	lanes, err := s.Delivery.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &streamsOutput{}
-	out.Body.Streams = []streamLine{}
-	for _, lane := range lanes { // by stream, then lane
-		if actor := caller(ctx); actor.Kind == journal.ActorMinistry && actor.Ministry != lane.Ministry {
-			continue
-		}
-		if n := len(out.Body.Streams); n == 0 || out.Body.Streams[n-1].Stream != lane.Stream {
-			out.Body.Streams = append(out.Body.Streams, streamLine{Stream: lane.Stream, Ministry: lane.Ministry})
-		}
-		line := laneLine{Lane: lane.Lane}
-		if lane.Last > 0 {
-			line.Last = delivery.Cursor{Generation: s.Journal.Genesis().Generation, Lane: lane.Lane, Number: lane.Last}.String()
-		}
-		last := &out.Body.Streams[len(out.Body.Streams)-1]
-		last.Lanes = append(last.Lanes, line)
-	}
-	return out, nil
 }
 
 // receiptLine is one item of the body of receipts, for the document; readReceipts reads it.
