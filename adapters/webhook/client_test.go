@@ -177,6 +177,33 @@ func TestHowAnEndpointFails(t *testing.T) {
 	}
 }
 
+// Of an answer without end little is read, and one that dawdles is left before the request's time is over.
+func TestAnAnswerIsBounded(t *testing.T) {
+	t.Parallel()
+	written := make(chan int, 1)
+	b := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		sent := 0
+		for chunk := make([]byte, 32<<10); ; {
+			n, err := w.Write(chunk)
+			if sent += n; err != nil {
+				written <- sent
+				return
+			}
+		}
+	})
+	require.Empty(t, b.post(message(1)).Code)
+	require.Less(t, <-written, 16<<20, "what the sockets hold, and no more")
+
+	b = setup(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		until(r)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), delivery.D)
+	defer cancel()
+	require.Empty(t, b.client.Post(ctx, b.endpoint, []delivery.Message{message(1)}).Code)
+	require.NoError(t, ctx.Err())
+}
+
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	soon := time.Now().Add(time.Hour)

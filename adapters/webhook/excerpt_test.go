@@ -20,6 +20,10 @@ func TestExcerpt(t *testing.T) {
 	t.Parallel()
 	const request = `{"subject":"P-aXbY","data":{"family_name":"Trémblay","postal_code":"P9N 3X9","birth_date":"1980-05-17"}}`
 	for answer, want := range map[string]string{
+		base64.StdEncoding.EncodeToString([]byte(request)): "*",
+		"Zm9v/QmFyYmFy+SGVsbG/GsdXZ1Lw==":                  "*",
+		"at " + hex.EncodeToString([]byte(request)):        "at *",
+		"Pneumonoultramicroscopicsilicovolcanoconiosis":    "*",
 		"":                            "",
 		"signature mismatch":          "signature mismatch",
 		"Signature\tmismatch\r\n\r\n": "Signature mismatch",
