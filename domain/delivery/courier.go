@@ -154,7 +154,7 @@ func (c *Couriers) start(ctx context.Context, group *errgroup.Group) error {
 		for lane := range stream.Lanes {
 			courier := &courier{
 				Couriers: c, delivery: c.Delivery, stream: stream, lane: lane, roused: make(chan struct{}, 1), breaker: c.breakers[stream.Stream],
-				gauges: c.metrics.lane(stream.Stream, lane),
+				gauges: c.metrics.lane(stream.Stream, lane), window: singles,
 			}
 			c.lanes[stream.Stream] = append(c.lanes[stream.Stream], courier)
 			group.Go(func() error { courier.run(ctx); return nil })
@@ -190,6 +190,7 @@ type courier struct {
 	breaker  *breaker
 	gauges   laneGauges
 	probes   int // how many single events were tried while the breaker was open
+	window   int // how many events are let out at once to an endpoint that takes one a request
 }
 
 // errAsleep ends a session that has nowhere to send to: the stream is paused or has no endpoint. Only a person changes that.

@@ -12,17 +12,19 @@ import (
 )
 
 const (
-	// singles is how many events are let out at once to an endpoint that takes one a request, and singly how many of these requests are under
-	// way at once, each about another person.
+	// singles is how many events are let out at once, at most, to an endpoint that takes one a request, and singly how many of these requests
+	// are under way at once, each about another person.
 	singles = 64
 	singly  = 8
+	// fair is what time a request has at least. Before it would have less, no more are begun: that it was cut off would be our fault.
+	fair = D / 2
 )
 
 // courierName is the name of a courier's lease, and of the view that holds its ledger.
 func courierName(stream string, lane int) string { return fmt.Sprintf("courier/%s/%d", stream, lane) }
 
-// session is step 10 of a change's life: one time of holding the lease. It begins as after a crash, so that recovery is the way that is always walked: what is held is read
-// from rows, and sent again where its outcome is not known.
+// session is step 10 of a change's life: one time of holding the lease. It begins as after a crash, so that recovery is the way that is always
+// walked: what is held is read from rows, and sent again where its outcome is not known.
 func (c *courier) session(ctx context.Context) error {
 	store, name := c.delivery.journal.Store(), courierName(c.stream.Stream, c.lane)
 	now, err := c.delivery.settings(ctx, c.stream.Stream)
@@ -115,7 +117,7 @@ func (c *courier) round(ctx context.Context, l *ledger, endpoint journal.Endpoin
 	}
 	limit := endpoint.Batch
 	if limit == 1 {
-		limit = singles
+		limit = c.window
 	}
 	if careful {
 		limit = 1
@@ -169,6 +171,9 @@ func (c *courier) next(ctx context.Context, e errand, after int64, limit int, wa
 		return true, true, ctx.Err() // what was sent is sent again: nothing was noted
 	}
 	c.settle(e.ledger, page.Messages, s.fates)
+	if c.window = min(2*c.window, singles); s.late { // as many as it can take in that time
+		c.window = max(len(s.fates), 1)
+	}
 	e.ledger.take(page.Messages[len(page.Messages)-1].Cursor.Number)
 	if err = e.ledger.commit(ctx); err == nil && s.gone {
 		err = c.delivery.pauseGone(ctx, e.endpoint)

@@ -24,6 +24,7 @@ type sending struct {
 	refused int               // events that were refused by themselves
 	down    bool              // the endpoint as a whole: nothing more is tried
 	gone    bool
+	late    bool // there was no time for some
 }
 
 // suspicious is how many events an endpoint must refuse in a row, and take none, to be thought not to serve at all: the fault is hardly theirs.
@@ -73,8 +74,8 @@ func (s *sending) try(ctx context.Context, messages []Message) {
 	if messages = s.free(messages); len(messages) == 0 {
 		return
 	}
-	if ctx.Err() != nil || s.stopped() {
-		s.stick(messages)
+	if ctx.Err() != nil || s.over() {
+		s.leave(messages)
 		return
 	}
 	outcome := s.Poster.Post(ctx, s.endpoint, messages)
@@ -87,7 +88,7 @@ func (s *sending) try(ctx context.Context, messages []Message) {
 		s.record(messages, outcome)
 	case outcome.Down, outcome.Gone:
 		s.record(messages[:1], outcome)
-		s.stick(messages)
+		s.leave(messages)
 	default:
 		half := len(messages) / 2
 		s.try(ctx, messages[:half])
@@ -111,13 +112,16 @@ func (s *sending) free(messages []Message) []Message {
 	return out
 }
 
-func (s *sending) stopped() bool {
+// over says that no more requests are begun: the endpoint must be left alone, or there is too little time for another one. The first always is.
+func (s *sending) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.down || s.gone
+	s.late = s.late || (len(s.fates) > 0 && s.until.Sub(s.delivery.journal.Clock()) < fair)
+	return s.down || s.gone || s.late
 }
 
-func (s *sending) stick(messages []Message) {
+// leave gives messages up for this time.
+func (s *sending) leave(messages []Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range messages {

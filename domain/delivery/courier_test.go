@@ -247,6 +247,30 @@ func TestACourierGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
+// An endpoint that is slow gets as much as it can take: nothing is cut off, nothing comes twice.
+func TestASlowEndpointIsNotDown(t *testing.T) {
+	for _, batch := range []int{1, 10} {
+		t.Run(fmt.Sprint(batch), func(t *testing.T) {
+			courierTest(t, 20, 1, func(t *testing.T, r *rounds) {
+				for range 10 {
+					for person := range 20 {
+						r.tell(person)
+					}
+				}
+				r.slow = 2 * time.Second
+				r.endpoint(batch)
+				r.courier("one")
+				time.Sleep(2 * time.Minute)
+				require.Len(t, r.arrived(0), 200)
+				for _, p := range r.posts {
+					require.Empty(t, p.code)
+				}
+				r.covered()
+			})
+		})
+	}
+}
+
 func TestACourierDiesWhileItSends(t *testing.T) {
 	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1, 2)
