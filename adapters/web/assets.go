@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"path"
 	"strconv"
+	"strings"
 )
 
-//go:embed templates/*.html locales/*.json static/app.css
+//go:embed templates/*.html locales/*.json static/app.css static/live.js
 var files embed.FS
 
 // asset is a file that never changes under its path: the path holds a hash of its bytes.
@@ -19,13 +21,14 @@ type asset struct {
 	content []byte
 }
 
-func loadStyle() (asset, error) {
-	content, err := files.ReadFile("static/app.css")
+func loadAsset(name, kind string) (asset, error) {
+	content, err := files.ReadFile("static/" + name)
 	if err != nil {
 		return asset{}, fmt.Errorf("web: %w", err)
 	}
-	sum := sha256.Sum256(content)
-	return asset{path: "/assets/app." + hex.EncodeToString(sum[:6]) + ".css", kind: "text/css; charset=utf-8", content: content}, nil
+	sum, extension := sha256.Sum256(content), path.Ext(name)
+	hashed := strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(sum[:6]) + extension
+	return asset{path: "/assets/" + hashed, kind: kind, content: content}, nil
 }
 
 func (a asset) serve(w http.ResponseWriter, r *http.Request) {

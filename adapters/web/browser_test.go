@@ -68,6 +68,17 @@ type tab struct {
 // tab opens a page of its own cookies, of a size, with scripts off.
 func (p *pages) tab(t *testing.T, width, height int64) *tab {
 	t.Helper()
+	b := p.scripted(t, width, height)
+	b.do(func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	})
+	return b
+}
+
+// scripted is a tab with scripts on.
+func (p *pages) scripted(t *testing.T, width, height int64) *tab {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a real browser takes its time")
 	}
@@ -81,10 +92,7 @@ func (p *pages) tab(t *testing.T, width, height int64) *tab {
 	ctx, done := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(done)
 	b := &tab{t: t, ctx: ctx, base: p.server.URL, name: strings.ReplaceAll(t.Name(), "/", "-")}
-	b.do(chromedp.EmulateViewport(width, height), func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return chromedp.Void{}, err
-	})
+	b.do(chromedp.EmulateViewport(width, height))
 	return b
 }
 
@@ -300,6 +308,47 @@ func (b *tab) signIn(lang, persona string) {
 	b.open("/" + lang + "/sign-in")
 	b.do(chromedp.Click(chromedp.CSS(`input[value="` + persona + `"]`)))
 	b.click("main button")
+}
+
+// until waits in the page until an expression holds.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`new Promise(done => {
+		const look = () => (`+expression+`) ? done(true) : requestAnimationFrame(look);
+		look();
+	})`, chromedp.EvalAwaitPromise))
+	require.NoError(b.t, err, expression)
+}
+
+// TestBrowserReceiptKeepsItselfUpToDate by script, without loading the page again; it says so, and only lines that changed are touched.
+func TestBrowserReceiptKeepsItselfUpToDate(t *testing.T) {
+	t.Parallel()
+	for _, size := range sizes {
+		for lang, words := range map[string][]string{"en": {"Applied", "It keeps itself up to date."}, "fr": {"Appliqué", "Elle se met à jour d’elle-même."}} {
+			t.Run(size.name+"-"+lang, func(t *testing.T) {
+				t.Parallel()
+				p := setup(t)
+				number := p.tell(t)
+				b := p.scripted(t, size.width, size.height)
+				b.signIn(lang, "zoe")
+				b.open("/" + lang + "/receipts/" + number)
+				b.until(`!document.getElementById('live-note').hidden`)
+				b.says(words[1])
+				require.NotContains(t, b.text(), words[0])
+				evaluate[int](b, `window.same = document.querySelectorAll('.statuses li').forEach(line => line.firstElementChild.mark = 1) || 1`)
+				p.answers(t, "moh.health-card", "applied")
+				b.until(`document.body.innerText.includes('` + words[0] + `')`)
+				require.Equal(t, 1, evaluate[int](b, `window.same`), "the page was not loaded again")
+				touched := `Array.from(document.querySelectorAll('li[id^=told-]')).filter(line => !line.firstElementChild.mark).length`
+				require.Equal(t, 1, evaluate[int](b, touched), "one line changed")
+				b.look()
+				for _, stream := range p.toldStreams(t, number) {
+					p.answers(t, stream, "applied")
+				}
+				b.until(`document.getElementById('live-note').hidden`) // nothing is awaited any more
+			})
+		}
+	}
 }
 
 func TestBrowserForcedColoursReducedMotionAndZoom(t *testing.T) {

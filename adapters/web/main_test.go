@@ -61,6 +61,13 @@ func (s *sessions) Read(token string) (journal.Actor, error) {
 	return actor, nil
 }
 
+// end ends every session.
+func (s *sessions) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.actors)
+}
+
 // clock is a clock that a test can set.
 type clock struct{ now atomic.Int64 }
 

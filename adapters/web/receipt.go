@@ -19,6 +19,7 @@ type receiptView struct {
 	Told      []answer
 	NotTold   []answer
 	Taken     []answer // who had been given a wrong value, and was told that it is wrong
+	Over      bool     // nothing about it is awaited any more
 	Mine      bool     // a change of an address: with the words of these pages
 }
 
@@ -27,13 +28,29 @@ type receiptLink struct{ Text, Receipt string }
 
 // receiptPage shows what each ministry answered, as of now.
 func (s *server) receiptPage(r *request) error {
-	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	v, err := s.receipt(r)
 	if err != nil {
 		return err
 	}
-	v := receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Mine: told.Type == addressChanged}
+	title := r.say("receipt.title.any", "What", v.What)
+	if v.Mine {
+		title = r.say("receipt.title.address")
+	}
+	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
+}
+
+// receipt is a receipt as of now.
+func (s *server) receipt(r *request) (v receiptView, err error) {
+	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	if err != nil {
+		return v, err
+	}
+	v = receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Mine: told.Type == addressChanged, Over: true}
 	if v.Taken, err = s.taken(r, &told); err != nil {
-		return err
+		return v, err
+	}
+	for i := range told.Retracted {
+		v.Over = v.Over && isOver(&told.Retracted[i])
 	}
 	if told.Type != journal.TypeChangeCancelled && told.Type != journal.TypeDeathCorrected {
 		v.Effective = told.Change.Effective
@@ -48,15 +65,17 @@ func (s *server) receiptPage(r *request) error {
 		o := &told.Outcomes[i]
 		if a := s.outcome(r, told.Change, o); o.Reason == consent.None {
 			v.Told = append(v.Told, a)
+			v.Over = v.Over && isOver(o.Given)
 		} else {
 			v.NotTold = append(v.NotTold, a)
 		}
 	}
-	title := r.say("receipt.title.any", "What", v.What)
-	if v.Mine {
-		title = r.say("receipt.title.address")
-	}
-	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
+	return v, nil
+}
+
+// isOver says whether a fact is answered for good.
+func isOver(g *journal.Given) bool {
+	return g != nil && (g.Status == journal.StatusApplied || g.Status == journal.StatusRejected || g.Status == journal.StatusRecalled)
 }
 
 // taken lists who was told that a value they had been given is wrong, and not what is right.

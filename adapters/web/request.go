@@ -186,7 +186,7 @@ func (r *request) redirect(path string) error {
 	return nil
 }
 
-// security is the policy of every page (UX.md): nothing but ourselves, no script, nobody's frame.
+// security is the policy of every page (UX.md): nothing but ourselves, no script inside a page, nobody's frame.
 const security = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 

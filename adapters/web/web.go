@@ -4,6 +4,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,8 @@ type Config struct {
 	Sources []string
 	Logger  *slog.Logger
 	Clock   func() time.Time // the process's; default time.Now
+	// Drain ends when the hub begins to stop: pages that keep themselves up to date let go then. Default: never.
+	Drain context.Context //nolint:containedctx // it is the hub's life, not a call's
 	// DryRunTime bounds a dry run on a page; default 20 s.
 	DryRunTime time.Duration
 }
@@ -64,8 +67,11 @@ type server struct {
 	pages  map[string]*language // by "en", "fr"
 	drafts draftBox
 	style  asset
+	script asset // of pages that keep themselves up to date
 	// running holds a place for each dry run under way.
 	running chan struct{}
+	// lives holds a place for each page that keeps itself up to date.
+	lives chan struct{}
 }
 
 // Patterns are the http.ServeMux patterns that belong to the pages.
@@ -82,6 +88,9 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Drain == nil {
+		cfg.Drain = context.Background()
+	}
 	if cfg.DryRunTime == 0 {
 		cfg.DryRunTime = dryRunTime
 	}
@@ -93,11 +102,14 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: the log's time zone is unknown here: %w", err)
 	}
-	s := &server{Config: cfg, zone: zone, running: make(chan struct{}, 1)}
-	if s.style, err = loadStyle(); err != nil {
+	s := &server{Config: cfg, zone: zone, running: make(chan struct{}, 1), lives: make(chan struct{}, maxLives)}
+	if s.style, err = loadAsset("app.css", "text/css; charset=utf-8"); err != nil {
 		return nil, err
 	}
-	if s.pages, err = loadLanguages(zone, s.style.path); err != nil {
+	if s.script, err = loadAsset("live.js", "text/javascript; charset=utf-8"); err != nil {
+		return nil, err
+	}
+	if s.pages, err = loadLanguages(zone, s.style.path, s.script.path); err != nil {
 		return nil, err
 	}
 	if s.drafts, err = newDraftBox(cfg.Journal); err != nil {
@@ -146,6 +158,7 @@ func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.chooseLanguage)
 	mux.HandleFunc("GET "+s.style.path, s.style.serve)
+	mux.HandleFunc("GET "+s.script.path, s.script.serve)
 	for _, lang := range languages {
 		handle := func(method, path string, role journal.Role, page pageFunc) {
 			route := "/" + lang + path
@@ -177,6 +190,7 @@ func (s *server) routes() *http.ServeMux {
 		handle("GET", "/erasure", journal.RoleCitizen, s.erasurePage)
 		handle("POST", "/erasure", journal.RoleCitizen, s.erasurePost)
 		handle("GET", "/receipts/{number}", journal.RoleCitizen, s.receiptPage)
+		handle("GET", "/receipts/{number}/live", journal.RoleCitizen, s.receiptLive)
 		handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
 		handle("GET", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePage)
 		handle("POST", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePost)

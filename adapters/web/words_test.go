@@ -135,7 +135,7 @@ func templateUses(t *testing.T) []use {
 	for _, name := range names {
 		text, err := files.ReadFile(name)
 		require.NoError(t, err)
-		tree, err := template.New("").Funcs(w.functions("")).Parse(string(text))
+		tree, err := template.New("").Funcs(w.functions("", "")).Parse(string(text))
 		require.NoError(t, err)
 		for _, part := range tree.Templates() {
 			if part.Tree != nil {
@@ -313,7 +313,7 @@ func loadWords(t *testing.T) map[string]*words {
 	t.Helper()
 	zone, err := time.LoadLocation("America/Toronto")
 	require.NoError(t, err)
-	pages, err := loadLanguages(zone, "/assets/app.css")
+	pages, err := loadLanguages(zone, "/assets/app.css", "/assets/live.js")
 	require.NoError(t, err)
 	return map[string]*words{"en": pages["en"].words, "fr": pages["fr"].words}
 }

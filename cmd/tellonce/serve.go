@@ -163,6 +163,7 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 	pages, err := web.New(web.Config{
 		Journal: a.journal, Command: a.command, Delivery: a.delivery, Projection: a.projection, Audit: a.audit,
 		Sessions: sessions{a.hub}, Personas: a.serveConfig.personas, Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now,
+		Drain: a.drain,
 	})
 	if err != nil {
 		return nil, nil, err
