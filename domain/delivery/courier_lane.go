@@ -190,6 +190,9 @@ func (c *courier) settle(l *ledger, messages []Message, fates map[int64]Outcome)
 		number := messages[i].Cursor.Number
 		outcome, tried := fates[number]
 		if tried && outcome.Code == "" {
+			if l.held[number] != nil {
+				l.quote(number, "")
+			}
 			l.drop(number)
 			continue
 		}
@@ -206,9 +209,10 @@ func (c *courier) settle(l *ledger, messages []Message, fates map[int64]Outcome)
 		default:
 			h.attempts++
 			h.code = outcome.Code
+			l.quote(number, outcome.Excerpt)
 			h.next, _ = c.retryAt(now, h.attempts, outcome.RetryAfter)
 			c.Logger.Warn("an endpoint did not take an event", "stream", c.stream.Stream, "lane", c.lane, "number", number,
-				"attempts", h.attempts, "code", outcome.Code, "excerpt", outcome.Excerpt)
+				"attempts", h.attempts, "code", outcome.Code)
 		}
 		l.hold(h)
 	}

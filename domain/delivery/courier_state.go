@@ -40,6 +40,7 @@ type askedRange struct{ position, from, to int64 }
 //	c          → log generation, taken, position up to which it was looked for what is asked for again
 //	h number   → attempts, next attempt (µs since the epoch), code
 //	a position → askedRange
+//	x number   → Outcome.Excerpt of the last attempt; it stays while the number is parked
 type ledger struct {
 	store   eventstore.Store
 	view    string
@@ -68,7 +69,7 @@ func openLedger(ctx context.Context, store eventstore.Store, view string, genera
 	if l.changes, err = store.Checkpoint(ctx, view); err != nil {
 		return nil, err
 	}
-	rows, err := store.Scan(ctx, view, nil, nil, 0, false)
+	rows, err := store.Scan(ctx, view, nil, []byte{'x'}, 0, false) // excerpts are read where they are shown
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,11 @@ func openLedger(ctx context.Context, store eventstore.Store, view string, genera
 		}
 	}
 	if l.generation < generation {
-		for _, row := range rows {
+		excerpts, err := store.Scan(ctx, view, []byte{'x'}, nil, 0, false)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range slices.Concat(rows, excerpts) {
 			l.dirty[string(row.Key)] = nil
 		}
 		l.generation, l.taken, l.looked, l.asked = generation, 0, 0, nil
@@ -161,6 +166,15 @@ func (l *ledger) drop(number int64) {
 	}
 	delete(l.held, number)
 	l.dirty[string(numberKey('h', number))] = nil
+}
+
+// quote keeps what an endpoint said last about a number; nothing forgets it.
+func (l *ledger) quote(number int64, excerpt string) {
+	var value []byte
+	if excerpt != "" {
+		value = []byte(excerpt)
+	}
+	l.dirty[string(numberKey('x', number))] = value
 }
 
 // first is the lowest number that is held; 0 for none.

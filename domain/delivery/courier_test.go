@@ -65,10 +65,10 @@ func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
 		require.Len(t, held, 3)
 		require.WithinRange(t, held[0].Next, began.Add(10*time.Second), began.Add(13*time.Second))
 		held[0].Next = time.Time{}
-		require.Equal(t, []delivery.HeldEvent{{Number: 2, Attempts: 1, Code: "http-500"}, {Number: 5}, {Number: 8}}, held)
+		require.Equal(t, []delivery.HeldEvent{{Number: 2, Attempts: 1, Code: "http-500", Excerpt: "no"}, {Number: 5}, {Number: 8}}, held)
 
 		r.until(func() bool { return len(r.parked()) == 1 })
-		require.Equal(t, []delivery.ParkedRange{{From: 2, To: 2, Attempts: 4, Code: "http-500"}}, r.parked())
+		require.Equal(t, []delivery.ParkedRange{{From: 2, To: 2, Attempts: 4, Code: "http-500", Excerpt: "no"}}, r.parked())
 		require.Greater(t, time.Since(began), 100*time.Second)
 		r.until(func() bool { return len(r.parked()) == 3 })
 		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7"}, r.arrived(0))
@@ -79,7 +79,8 @@ func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
 		require.ErrorIs(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{}, r.stream, 0, 1, 5), delivery.ErrNotParked)
 		time.Sleep(10 * time.Second)
 		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7", "B:2", "B:5"}, r.arrived(0))
-		require.Equal(t, []delivery.ParkedRange{{From: 8, To: 8, Attempts: 4, Code: "http-500"}}, r.parked())
+		require.Equal(t, []delivery.ParkedRange{{From: 8, To: 8, Attempts: 4, Code: "http-500", Excerpt: "no"}}, r.parked())
+		require.Equal(t, []string{"", "", "no"}, r.excerpts(2, 5, 8), "what is delivered is not quoted any more")
 		r.covered()
 	})
 }
@@ -380,6 +381,13 @@ func (r *rounds) until(holds func() bool) {
 		time.Sleep(time.Second)
 	}
 	require.Fail(r, "it never came")
+}
+
+func (r *rounds) excerpts(numbers ...int64) []string {
+	r.Helper()
+	excerpts, err := r.delivery.Excerpts(r.ctx, r.stream, 0, numbers)
+	require.NoError(r, err)
+	return excerpts
 }
 
 func (r *rounds) parked() []delivery.ParkedRange {

@@ -31,3 +31,8 @@ func (d *Delivery) ParkedOf(ctx context.Context, stream string, lane int, from, 
 	}
 	return d.parkedOf(ctx, stream, lane, from, to)
 }
+
+// Excerpts are what an endpoint said last about numbers.
+func (d *Delivery) Excerpts(ctx context.Context, stream string, lane int, numbers []int64) ([]string, error) {
+	return d.excerpts(ctx, stream, lane, numbers)
+}

@@ -21,6 +21,7 @@ type ParkedRange struct {
 	From, To int64
 	Attempts int
 	Code     string // of the last attempt, as Outcome.Code
+	Excerpt  string // of the last attempt at the first of them, as Outcome.Excerpt; empty where a restore has lost it
 }
 
 // Parked lists what of a stream is parked, by lane and number, complete up to the head. Errors: ErrUnknownStream.
@@ -38,6 +39,17 @@ func (d *Delivery) Parked(ctx context.Context, stream string) ([]ParkedRange, er
 		if err != nil {
 			return nil, err
 		}
+		firsts := make([]int64, len(some))
+		for i := range some {
+			firsts[i] = some[i].From
+		}
+		excerpts, err := d.excerpts(ctx, stream, lane, firsts)
+		if err != nil {
+			return nil, err
+		}
+		for i := range some {
+			some[i].Excerpt = excerpts[i]
+		}
 		out = append(out, some...)
 	}
 	return out, nil
@@ -50,6 +62,7 @@ type HeldEvent struct {
 	Attempts int       // so far; 0: it waits behind another, or for an endpoint that is down
 	Next     time.Time // not tried before; zero: at once
 	Code     string    // of the last attempt, as Outcome.Code
+	Excerpt  string    // of the last attempt, as Outcome.Excerpt
 }
 
 // Held lists what couriers hold back of a stream, by lane and number, as they noted it last: at most some thousands a lane. Errors:
@@ -65,12 +78,34 @@ func (d *Delivery) Held(ctx context.Context, stream string) ([]HeldEvent, error)
 		if err != nil {
 			return nil, err
 		}
-		for _, number := range slices.Sorted(maps.Keys(l.held)) {
+		numbers := slices.Sorted(maps.Keys(l.held))
+		excerpts, err := d.excerpts(ctx, stream, lane, numbers)
+		if err != nil {
+			return nil, err
+		}
+		for i, number := range numbers {
 			h := l.held[number]
-			out = append(out, HeldEvent{Lane: lane, Number: number, Attempts: h.attempts, Next: h.next, Code: h.code})
+			out = append(out, HeldEvent{Lane: lane, Number: number, Attempts: h.attempts, Next: h.next, Code: h.code, Excerpt: excerpts[i]})
 		}
 	}
 	return out, nil
+}
+
+// excerpts are what an endpoint said last about numbers of a lane, in their order.
+func (d *Delivery) excerpts(ctx context.Context, stream string, lane int, numbers []int64) ([]string, error) {
+	keys := make([][]byte, len(numbers))
+	for i, number := range numbers {
+		keys[i] = numberKey('x', number)
+	}
+	out := make([]string, len(numbers))
+	if len(keys) == 0 {
+		return out, nil
+	}
+	values, err := d.journal.Store().Get(ctx, courierName(stream, lane), keys...)
+	for i := range values {
+		out[i] = string(values[i]) // #nosec G602 -- a value for each key
+	}
+	return out, err
 }
 
 func (d *Delivery) catchUpStreams(ctx context.Context) error {
