@@ -171,17 +171,19 @@ func TestParkedRanges(t *testing.T) {
 			for attempts := range rapid.IntRange(1, 8).Draw(rt, "events") {
 				from := rapid.Int64Range(1, 12).Draw(rt, "from")
 				to := from + rapid.Int64Range(0, 5).Draw(rt, "more")
-				parks := rapid.Bool().Draw(rt, "parks")
-				var event any = journal.Redriven{From: from, Stream: stream, To: to}
-				if parks {
-					event = journal.Parked{Attempts: attempts, Code: "http-500", From: from, Stream: stream, To: to}
+				kind := rapid.SampledFrom([]string{"park", "park", "redrive", "replay", "side"}).Draw(rt, "kind")
+				events := map[string]any{
+					"park":    journal.Parked{Attempts: attempts, Code: "http-500", From: from, Stream: stream, To: to},
+					"redrive": journal.Redriven{From: from, Stream: stream, To: to},
+					"replay":  journal.ReplayAsked{From: from, Stream: stream, Target: journal.ReplayStream, To: to},
+					"side":    journal.ReplayAsked{From: from, Stream: stream, Target: journal.ReplaySide, To: to},
 				}
-				for n := from; n <= to; n++ {
-					if delete(want, n); parks {
+				for n := from; n <= to && kind != "side"; n++ {
+					if delete(want, n); kind == "park" {
 						want[n] = attempts
 					}
 				}
-				w.append(w.citizen, event)
+				w.append(w.citizen, events[kind])
 			}
 			got := map[int64]int{}
 			parked, err := w.delivery.ParkedOf(w.ctx, stream, 0, 1, 100)

@@ -23,10 +23,10 @@ var errStreams = errors.New("delivery: a row of the view streams can't be read: 
 // Name is the view's name in the store.
 func (streams) Name() string { return "streams" }
 
-// Wants what steers a stream, and receipts: with their versions, so that who reads on from here need not read all of them.
+// Wants what steers a stream, and what else is on it: with their versions, so that who reads on from here need not read all of them.
 func (streams) Wants(eventType string) bool {
 	switch eventType {
-	case journal.TypeReceiptsRecorded, journal.TypeReplayAsked, journal.TypeParked, journal.TypeRedriven:
+	case journal.TypeReceiptsRecorded, journal.TypeReplayAsked, journal.TypeSyntheticAsked, journal.TypeParked, journal.TypeRedriven:
 		return true
 	}
 	return steers(eventType)
@@ -46,13 +46,10 @@ func (v streams) Apply(ctx context.Context, tx *journal.ViewTx, entries []journa
 			err = v.steered(ctx, tx, e, event.Stream, func(r *settingsRow) { r.endpoint = e.Position })
 		case journal.ReceiptsRecorded:
 			err = v.steered(ctx, tx, e, event.Stream, func(*settingsRow) {})
-		case journal.ReplayAsked:
+		case journal.SyntheticAsked:
 			err = v.steered(ctx, tx, e, event.Stream, func(*settingsRow) {})
-			letter := byte('a')
-			if event.Target == journal.ReplaySide {
-				letter = 'b'
-			}
-			tx.Put(journal.LaneKey(letter, event.Stream, event.Lane, e.Position), encodeRange(event.From, event.To))
+		case journal.ReplayAsked:
+			err = v.replay(ctx, tx, e, event)
 		case journal.Parked:
 			err = v.parked(ctx, tx, event)
 		case journal.Redriven:
@@ -138,6 +135,19 @@ func (v streams) parked(ctx context.Context, tx *journal.ViewTx, p journal.Parke
 	row := parkedRow{to: p.To, attempts: p.Attempts, code: p.Code}
 	tx.Put(journal.LaneKey('p', p.Stream, p.Lane, p.From), row.encode())
 	return nil
+}
+
+// replay files what is asked for again. What of it was parked is tried again with it, where it goes to the stream.
+func (v streams) replay(ctx context.Context, tx *journal.ViewTx, e *journal.Entry, r journal.ReplayAsked) error {
+	letter := byte('b')
+	if r.Target == journal.ReplayStream {
+		letter = 'a'
+		if err := v.unpark(ctx, tx, r.Stream, r.Lane, r.From, r.To); err != nil {
+			return err
+		}
+	}
+	tx.Put(journal.LaneKey(letter, r.Stream, r.Lane, e.Position), encodeRange(r.From, r.To))
+	return v.steered(ctx, tx, e, r.Stream, func(*settingsRow) {})
 }
 
 // unpark takes numbers out of the parked ranges of a lane; what of a range lies outside of them stays.
