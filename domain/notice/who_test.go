@@ -235,10 +235,7 @@ func TestTemplatesSayTheSameInBothLanguages(t *testing.T) {
 						require.Contains(t, n.HTML, `<html lang="`+language+`">`)
 						require.NotContains(t, n.HTML, "<&>")
 					}
-					var found []string
-					for _, word := range regexp.MustCompile(`WHAT|TITLE|https://[a-z.]+/`).FindAllString(n.Subject+"\n"+n.Text, -1) {
-						found = append(found, word)
-					}
+					found := regexp.MustCompile(`WHAT|TITLE|https://[a-z.]+/`).FindAllString(n.Subject+"\n"+n.Text, -1)
 					shape[language] = fmt.Sprint(found, bytes.Count([]byte(n.Text), []byte("\n\n")))
 				}
 				require.Equal(t, shape["en"], shape["fr"], "%s %s", name, channel)
