@@ -140,7 +140,7 @@ func (d *Delivery) parkedOf(ctx context.Context, stream string, lane int, from, 
 
 // Redrive tries what is parked of a lane's numbers from..to again, with a new schedule: it goes to where the stream goes. What is not parked
 // among them is left alone. It may be asked by the stream's ministry or an operator. Errors: ErrUnknownStream, ErrNotYours, ErrUnknownLane,
-// ErrNotParked.
+// ErrNotParked, eventstore.ErrCommandReused.
 func (d *Delivery) Redrive(ctx context.Context, actor journal.Actor, command journal.CommandID, stream string, lane int, from, to int64) error {
 	open, err := d.Open(ctx, actor, stream)
 	if err != nil {
@@ -149,19 +149,10 @@ func (d *Delivery) Redrive(ctx context.Context, actor journal.Actor, command jou
 	if lane < 0 || lane >= open.Lanes {
 		return ErrUnknownLane
 	}
-	step := commandStep(actor, command)
-	if command.ID != "" {
-		known, err := d.journal.Find(ctx, command)
-		switch {
-		case err != nil:
-			return err
-		case known[0].Reused:
-			return eventstore.ErrCommandReused
-		case known[0].Found:
-			return nil
-		}
+	if repeated, err := d.repeated(ctx, command); err != nil || repeated {
+		return err
 	}
-	return d.onLane(ctx, step, stream, lane, func() ([]any, error) {
+	return d.onLane(ctx, commandStep(actor, command), stream, lane, func() ([]any, error) {
 		parked, err := d.parkedOf(ctx, stream, lane, from, to)
 		if err == nil && len(parked) == 0 {
 			err = ErrNotParked

@@ -129,6 +129,9 @@ func commandStep(actor journal.Actor, command journal.CommandID) journal.Step {
 
 // steer appends to a stream what decide makes of its settings, if anything. Of two who steer at once one conflicts, and decides again.
 func (d *Delivery) steer(ctx context.Context, step journal.Step, stream string, decide func(now Settings) any) error {
+	if repeated, err := d.repeated(ctx, step.Command); err != nil || repeated {
+		return err
+	}
 	aggregate := journal.StreamAggregate(stream)
 	for range maxAttempts {
 		now, err := d.settings(ctx, stream)

@@ -14,6 +14,7 @@ import (
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/journal/journaltest"
+	"github.com/tellonce/hub/eventstore"
 )
 
 func hook(stream, url string) journal.EndpointSet {
@@ -49,8 +50,14 @@ func TestSettings(t *testing.T) {
 		require.Equal(t, head, w.head(), "nothing new was asked")
 		require.NoError(t, d.SetEndpoint(ctx, operator, journal.CommandID{}, two))
 		reads(delivery.Settings{Paused: true, Why: journal.PausedAsked, Endpoint: &two})
-		require.NoError(t, d.Resume(ctx, operator, journal.CommandID{}, stream))
+		once := journal.CommandID{Issuer: "test", ID: "1", Content: []byte("resume")}
+		require.NoError(t, d.Resume(ctx, operator, once, stream))
 		reads(delivery.Settings{Endpoint: &two})
+		require.NoError(t, d.Pause(ctx, operator, journal.CommandID{}, stream))
+		require.NoError(t, d.Resume(ctx, operator, once, stream), "repeated, so it says what it said")
+		reads(delivery.Settings{Paused: true, Why: journal.PausedAsked, Endpoint: &two})
+		require.ErrorIs(t, d.Resume(ctx, operator, journal.CommandID{Issuer: "test", ID: "1"}, stream), eventstore.ErrCommandReused)
+		require.NoError(t, d.Resume(ctx, operator, journal.CommandID{}, stream))
 
 		w.move("Kenora")
 		w.gets("statute", "1 fact Kenora")
