@@ -71,10 +71,12 @@ func TestSweep(t *testing.T) {
 	dir := setup(t)
 	e := keys.Endpoints(dir)
 	now := time.Now()
-	for name, age := range map[string]time.Duration{"a@1": 2, "a@2": 2, "a@3": 0, "a.b@1": 2, "a_b@1": 2, "b@1": 2} {
+	for name, age := range map[string]time.Duration{
+		"a@1": 2 * time.Hour, "a@2": 2 * time.Hour, "a@3": 0, "a.b@1": 2 * time.Hour, "a_b@1": 2 * time.Hour, "b@1": 2 * time.Hour,
+	} {
 		_, err := e.Create(name, []byte("x"))
 		require.NoError(t, err)
-		at := now.Add(-age * time.Hour)
+		at := now.Add(-age)
 		require.NoError(t, os.Chtimes(filepath.Join(dir, "endpoints", name), at, at))
 	}
 	require.NoError(t, e.Sweep("a@", "a@2", now.Add(-time.Hour)))

@@ -198,16 +198,11 @@ func (c *Client) send(ctx context.Context, p parcel) (answer []byte, o delivery.
 	if err != nil {
 		return nil, down(failure(ctx, err))
 	}
+	defer response.Body.Close() //nolint:errcheck // of an answer that was read
 	late := time.AfterFunc(drainTime, giveUp)
 	defer late.Stop()
-	answer = readAnswer(response.Body)
+	// One that ends within maxAnswer leaves the connection to be used again; one that does not, or dawdles, loses it.
+	answer, _ = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1)) // what came is what counts
+	answer = answer[:min(len(answer), maxAnswer)]
 	return answer, answered(response, answer, p.body, c.config.Clock())
-}
-
-// readAnswer reads the start of a body. One that ends within maxAnswer leaves the connection to be used again; one that does not, or
-// dawdles, loses it.
-func readAnswer(body io.ReadCloser) []byte {
-	answer, _ := io.ReadAll(io.LimitReader(body, maxAnswer+1)) // what came is what counts
-	_ = body.Close()
-	return answer[:min(len(answer), maxAnswer)]
 }

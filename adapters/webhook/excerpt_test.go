@@ -50,7 +50,6 @@ func TestExcerptHoldsNothingOfTheRequest(t *testing.T) {
 		func(s string) string { return s },
 		strings.ToUpper,
 		strings.ToLower,
-		strings.Title, //nolint:staticcheck // of a test: words alone
 		func(s string) string { return norm.NFD.String(s) },
 		func(s string) string { return strings.ToUpper(withoutMarks(s)) },
 		url.QueryEscape,
