@@ -133,8 +133,11 @@ func (a *Audit) disputed(ctx context.Context, list []OpenDispute, w waitingRepor
 		return list, nil
 	}
 	states, err := a.journal.FreshStates(ctx, w.about)
-	if err != nil || states[0].Gone != nil {
-		return list, err
+	if err != nil {
+		return nil, err
+	}
+	if gone := states[0].Gone; gone != nil && gone.Why != journal.TypeCitizensMerged {
+		return list, nil
 	}
 	d := OpenDispute{
 		Position: w.position, OpenedAt: entries[0].RecordedAt, Citizen: w.about, About: event.About, Stream: event.Stream, Cursor: event.Cursor,

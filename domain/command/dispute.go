@@ -94,7 +94,7 @@ func (h *Handler) AnswerDispute(ctx context.Context, c Command, dispute int64, o
 		}
 		result, err := h.do(ctx, c, id, func(_ *journal.Law, state *journal.State, _ journal.Day) (verdict, *citizen.Rejection) {
 			switch {
-			case !state.Profile.Registered, state.Gone != nil, answered && state.Version == states:
+			case !state.Profile.Registered, isErased(state), answered && state.Version == states:
 				return verdict{}, citizen.Reject(citizen.CodeNoDispute)
 			case state.Version != states: // somebody answered, or told something, since we looked
 				return verdict{}, errMoved
@@ -113,6 +113,11 @@ func (h *Handler) AnswerDispute(ctx context.Context, c Command, dispute int64, o
 		}
 	}
 	return Result{}, ErrBusy
+}
+
+// isErased says whether somebody is not here any more. Whose id was merged into another still is.
+func isErased(state *journal.State) bool {
+	return state.Gone != nil && state.Gone.Why != journal.TypeCitizensMerged
 }
 
 // errMoved says that the citizen's records are others than when the command began: look again.

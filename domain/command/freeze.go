@@ -137,9 +137,13 @@ func (h *Handler) NotMe(ctx context.Context, issuer journal.Issuer, token string
 		return Result{}, err
 	}
 	cause := linked.Change.Position
+	id, err := h.mergedInto(ctx, citizen.ID(linked.Change.Subject))
+	if err != nil {
+		return Result{}, err
+	}
 	link := linkCommand(cause)
 	c := Command{ID: link.ID, Scope: link.Issuer, Issuer: issuer, Channel: journal.ChannelWeb, Actor: journal.Actor{Kind: journal.ActorHub}}
-	result, err := h.do(ctx, c, citizen.ID(linked.Change.Subject), func(_ *journal.Law, state *journal.State, _ journal.Day) (verdict, *citizen.Rejection) {
+	result, err := h.do(ctx, c, id, func(_ *journal.Law, state *journal.State, _ journal.Day) (verdict, *citizen.Rejection) {
 		if rejection := known(state, "/person"); rejection != nil {
 			return verdict{}, rejection
 		}
@@ -157,6 +161,17 @@ func (h *Handler) NotMe(ctx context.Context, issuer journal.Issuer, token string
 		return Result{}, ErrLink
 	}
 	return result, err
+}
+
+// mergedInto is the id under which somebody is served, where theirs was merged into another.
+func (h *Handler) mergedInto(ctx context.Context, id citizen.ID) (citizen.ID, error) {
+	for {
+		states, err := h.journal.FreshStates(ctx, id)
+		if err != nil || states[0].Gone == nil || states[0].Gone.Kept.IsZero() { // of an erased record nobody is known
+			return id, err
+		}
+		id = states[0].Gone.Kept
+	}
 }
 
 func linkCommand(cause int64) journal.CommandID {

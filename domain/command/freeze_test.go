@@ -252,3 +252,37 @@ func TestDisputes(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// TestAMergeTakesAFreezeOver: who is frozen under one id is so under the one that stays, what they objected to is still answered, and a link
+// about the id that went stops the one that stays.
+func TestAMergeTakesAFreezeOver(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, journaltest.Options{}, func(t *testing.T, b *bundle) {
+		ctx, j := context.Background(), b.journal
+		going, kept, last := b.resident(t), b.resident(t), b.resident(t)
+		told, err := b.command.Tell(ctx, by(self(going)), going, address(t, j, "1 First St"))
+		require.NoError(t, err)
+		dispute, err := b.command.OpenDispute(ctx, by(self(going)), going, command.Disputing{About: told.Position})
+		require.NoError(t, err)
+		_, err = b.command.Freeze(ctx, by(officer), going, "They called")
+		require.NoError(t, err)
+		_, err = b.command.Merge(ctx, by(officer), going, kept, "The same person")
+		require.NoError(t, err)
+		b.refused(t, citizen.CodeFrozen, "/person", func() error {
+			_, err := b.command.Tell(ctx, by(self(kept)), kept, address(t, j, "2 Second St"))
+			return err
+		})
+		_, err = b.command.AnswerDispute(ctx, by(officer), dispute.Position, journal.DisputeUpheld, "It was not you")
+		require.NoError(t, err)
+		_, err = b.command.Unfreeze(ctx, by(officer), kept, "They came")
+		require.NoError(t, err)
+		_, err = b.command.Merge(ctx, by(officer), kept, last, "The same person")
+		require.NoError(t, err)
+		require.Zero(t, b.state(t, last).Frozen)
+		token, err := j.NoticeLink(told.Position)
+		require.NoError(t, err)
+		_, err = b.command.NotMe(ctx, journal.IssuerPages, token)
+		require.NoError(t, err)
+		require.NotZero(t, b.state(t, last).Frozen)
+	})
+}

@@ -56,7 +56,7 @@ func judgeMerge(going, kept *journal.State, reason string) *citizen.Rejection {
 	return judgeWhy(reason)
 }
 
-// takenOver is what the kept id gets from the going one: links, protection, and the orders of authorities that nothing be erased.
+// takenOver is what the kept id gets from the going one: links, protection, a freeze, and the orders of authorities that nothing be erased.
 func takenOver(going, kept *journal.State, day journal.Day) []any {
 	var events []any
 	if heldProxy(kept, going.ID) != nil { // nobody is their own proxy
@@ -69,6 +69,9 @@ func takenOver(going, kept *journal.State, day journal.Day) []any {
 	}
 	for _, hold := range going.Holds {
 		events = append(events, hold)
+	}
+	if going.Frozen != 0 && kept.Frozen == 0 {
+		events = append(events, journal.Frozen{Reason: "merge", Scope: journal.FrozenChanges, Why: journal.FrozenByOfficer})
 	}
 	for _, r := range going.Standing.Restrictions {
 		if (r.Until != 0 && r.Until < day.Date) || isRestrictedThrough(kept, r.Through) {
