@@ -13,8 +13,8 @@ import (
 	"github.com/tellonce/hub/domain/delivery"
 )
 
-// ChallengeType is the type of the one event that an endpoint must answer with what it holds.
-const ChallengeType = "tellonce.challenge.v1"
+// challengeType is the type of the one event that an endpoint must answer with what it holds.
+const challengeType = "tellonce.challenge.v1"
 
 // codeNoEcho: it answered with a 2xx, and not with the challenge's text.
 const codeNoEcho = "not-echoed"
@@ -43,7 +43,7 @@ func (c *Client) challenge(ctx context.Context, stream, url, source string, secr
 	}
 	text := hex.EncodeToString(random[:16])
 	event := challenge{
-		SpecVersion: "1.0", ID: "challenge-" + hex.EncodeToString(random[16:]), Source: source, Type: ChallengeType,
+		SpecVersion: "1.0", ID: "challenge-" + hex.EncodeToString(random[16:]), Source: source, Type: challengeType,
 		Time: c.config.Clock().UTC().Format(time.RFC3339), ContentType: "application/json", Data: challengeData{text},
 	}
 	body, err := json.Marshal(event)
