@@ -260,6 +260,9 @@ func TestReceiptsOfACrash(t *testing.T) {
 	b.open(t, func(c *ministry.Config) { c.Client = hub.client(t) })
 	require.NoError(t, b.Run(context.Background(), ministry.Pull(ministry.PullConfig{Once: true})))
 	require.Equal(t, map[int64]string{1: "applied", 2: "rejectedno such client", 3: "applied"}, hub.answers(0))
+	kept, err := b.store.Load(context.Background(), stream, 0)
+	require.NoError(t, err)
+	require.Equal(t, ministry.Progress{Generation: 1, Last: 3, Answered: 3}, kept, "nothing is left to say")
 }
 
 func TestWhatAConsumerNeeds(t *testing.T) {

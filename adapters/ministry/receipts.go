@@ -71,7 +71,7 @@ func receiptsOf(lane int, p Progress) []Receipt {
 			return
 		}
 		if n := len(out); n > 0 && status == StatusRejected && out[n-1].Status == status && out[n-1].Reason == reason &&
-			out[n-1].To.Number+1 == from && from-out[n-1].From.Number < maxReasons {
+			from-out[n-1].From.Number < maxReasons {
 			out[n-1].To.Number = to
 			return
 		}
