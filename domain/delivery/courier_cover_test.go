@@ -81,7 +81,7 @@ func (l *foldedLane) letOut(m *delivery.Message, p post) *lettingOut {
 		return nil
 	}
 	for _, c := range l.covers[m.Cursor.Number] {
-		if c.position <= p.head && p.at.Sub(c.at) <= delivery.D && c.recalled == m.Recalled() {
+		if c.position <= p.head && p.until.Sub(c.at) <= delivery.D && c.recalled == m.Recalled() { // what is cut off in time has left in time
 			return &c
 		}
 	}

@@ -25,7 +25,8 @@ import (
 // post is one request that an endpoint got.
 type post struct {
 	at       time.Time
-	head     int64 // the log's, when it came
+	head     int64     // the log's, when it came
+	until    time.Time // when it is cut off
 	url      string
 	messages []delivery.Message
 	code     string // what it was answered
@@ -162,7 +163,7 @@ func (r *rounds) Post(ctx context.Context, e journal.EndpointSet, messages []del
 	if err != nil || !bounded || time.Now().After(until) {
 		r.Errorf("a request without a deadline, or after it")
 	}
-	came := post{at: time.Now(), head: head.Position, url: e.URL, messages: slices.Clone(messages)}
+	came := post{at: time.Now(), until: until, head: head.Position, url: e.URL, messages: slices.Clone(messages)}
 	cut := r.dawdle(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
