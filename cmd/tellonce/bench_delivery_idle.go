@@ -39,7 +39,7 @@ func (c *cli) benchIdle(ctx context.Context, b deliveryBench) (err error) {
 	if _, err := s.tell(ctx, 1, 1, nil); err != nil { // so that the stream has a cursor to wait after
 		return err
 	}
-	before, err := resident()
+	before, err := residentMemory()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (c *cli) benchIdle(ctx context.Context, b deliveryBench) (err error) {
 		}
 		settle()
 		if with == 0 {
-			if with, err = resident(); err != nil {
+			if with, err = residentMemory(); err != nil {
 				return err
 			}
 		}
@@ -71,7 +71,7 @@ func (c *cli) benchIdle(ctx context.Context, b deliveryBench) (err error) {
 		}
 		firsts, lasts = append(firsts, answer.First.Sub(accepted)), append(lasts, answer.Last.Sub(accepted))
 	}
-	after, err := resident()
+	after, err := residentMemory()
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func allowFiles(n uint64) error {
 	return nil
 }
 
-// resident is the memory of this process in bytes, without garbage.
-func resident() (uint64, error) {
+// residentMemory is the memory of this process in bytes, without garbage.
+func residentMemory() (uint64, error) {
 	debug.FreeOSMemory()
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

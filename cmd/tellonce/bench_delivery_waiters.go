@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// waiting readers ask again and again, each on a connection of its own.
-type crowd struct {
+// longPolls are readers that ask again and again, each on a connection of its own.
+type longPolls struct {
 	address, token string
 	size           int64
 	say            *json.Encoder
@@ -41,7 +41,7 @@ func wait(ctx context.Context, n int, where string, in io.Reader, say *json.Enco
 	if err != nil {
 		return err
 	}
-	c := &crowd{address: at.Host, token: strings.TrimSpace(token), size: int64(n), say: say, turn: make(chan struct{}, n)}
+	c := &longPolls{address: at.Host, token: strings.TrimSpace(token), size: int64(n), say: say, turn: make(chan struct{}, n)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		_, _ = io.Copy(io.Discard, input)
@@ -57,7 +57,7 @@ func wait(ctx context.Context, n int, where string, in io.Reader, say *json.Enco
 }
 
 // reader is one connection: first it reads what is there already, then it waits.
-func (c *crowd) reader(ctx context.Context, path string) error {
+func (c *longPolls) reader(ctx context.Context, path string) error {
 	connection, err := (&net.Dialer{Timeout: time.Minute}).DialContext(ctx, "tcp", c.address)
 	if err != nil {
 		return fmt.Errorf("a waiting reader: %w", err)
@@ -76,7 +76,7 @@ func (c *crowd) reader(ctx context.Context, path string) error {
 }
 
 // turnOf waits for one change; an empty page is asked for again.
-func (c *crowd) turnOf(ctx context.Context, connection net.Conn, answers *bufio.Reader, path string) (next string, err error) {
+func (c *longPolls) turnOf(ctx context.Context, connection net.Conn, answers *bufio.Reader, path string) (next string, err error) {
 	if err := c.request(connection, path); err != nil {
 		return "", err
 	}
@@ -112,20 +112,20 @@ func (c *crowd) turnOf(ctx context.Context, connection net.Conn, answers *bufio.
 	return next, nil
 }
 
-func (c *crowd) ask(connection net.Conn, answers *bufio.Reader, path string) (next string, some bool, err error) {
+func (c *longPolls) ask(connection net.Conn, answers *bufio.Reader, path string) (next string, some bool, err error) {
 	if err := c.request(connection, path); err != nil {
 		return "", false, err
 	}
 	return c.answer(answers)
 }
 
-func (c *crowd) request(connection net.Conn, path string) error {
+func (c *longPolls) request(connection net.Conn, path string) error {
 	_, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, c.address, c.token)
 	return err
 }
 
 // answer reads a page; some says whether anything is in it.
-func (c *crowd) answer(answers *bufio.Reader) (next string, some bool, err error) {
+func (c *longPolls) answer(answers *bufio.Reader) (next string, some bool, err error) {
 	answer, err := http.ReadResponse(answers, nil)
 	if err != nil {
 		return "", false, fmt.Errorf("a waiting reader: %w", err)
