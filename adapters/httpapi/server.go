@@ -90,6 +90,7 @@ func New(c Config) (http.Handler, error) {
 	s.ministryRoutes()
 	s.feedRoutes()
 	s.endpointRoutes()
+	s.steerRoutes()
 	s.officerRoutes()
 	s.protectorRoutes()
 	s.agreementRoutes()
