@@ -18,6 +18,20 @@ func (r *Registry) DeliveredSchema(eventType string, version int) (schema []byte
 	return schema, ok
 }
 
+// Example returns the golden example of the data of an event type, in one version: invented, and the same for ever, for events that ministries
+// got may hold it. The caller may change it.
+func (r *Registry) Example(eventType string, version int) (data map[string]any, ok bool) {
+	if s, known := r.byType[eventType]; !known || s.sources[version] == nil {
+		return nil, false
+	}
+	source, err := readEmbedded(eventType + "/" + strconv.Itoa(version) + ".example.json")
+	if err != nil {
+		return nil, false
+	}
+	data, fault := ParseObject(source, MaxLine)
+	return data, fault == nil
+}
+
 // deliveredSchema derives the schema of what is delivered from that of what is told.
 func deliveredSchema(row *Row, version int, told map[string]any) ([]byte, error) {
 	members, _ := told["properties"].(map[string]any)

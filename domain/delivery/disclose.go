@@ -125,6 +125,8 @@ func (d *Delivery) judgeAll(ctx context.Context, v *view, rows []dueRow, limit i
 		switch {
 		case err != nil:
 			return event, err
+		case item.Kind == KindSynthetic:
+			event.Items = append(event.Items, item)
 		case ok:
 			v.page[r.root] = append(v.page[r.root], givenRow{
 				root: r.root, stream: v.stream.Stream, lane: v.lane, number: event.First + int64(len(event.Items)), kind: placeOf(item.Kind),

@@ -37,7 +37,7 @@ func (due) Wants(eventType string) bool {
 	case journal.TypeDecided, journal.TypeDisclosed, journal.TypeRedelivered, journal.TypeChangeCorrected, journal.TypeChangeCancelled,
 		journal.TypeChangeVerified, journal.TypeDeathCorrected, citizen.DeathRegistered, journal.TypeConsentWithdrawn, journal.TypeMinistryLinked,
 		journal.TypeMinistryUnlinked, journal.TypeAgreementEnded, journal.TypeSnapshotTaken, journal.TypeErased, journal.TypeCitizensMerged,
-		journal.TypeParked, journal.TypeRedriven:
+		journal.TypeParked, journal.TypeRedriven, journal.TypeSyntheticAsked:
 		return true
 	}
 	return false
@@ -159,6 +159,8 @@ func (f *filing) apply(e *journal.Entry) error {
 		return err
 	case journal.SnapshotTaken:
 		return f.snapshot(e, subject, event)
+	case journal.SyntheticAsked:
+		return f.synthetic(e, event)
 	}
 	return f.applyEnd(e, subject)
 }

@@ -100,6 +100,10 @@ func (f *filing) covered(d journal.Disclosed) (map[journal.DroppedItem][]dueRow,
 // gave takes one item from what is due into what was given.
 func (f *filing) gave(d journal.Disclosed, i int, rows map[journal.DroppedItem][]dueRow) error {
 	item := &d.Items[i]
+	if item.Kind == KindSynthetic {
+		f.put(syntheticRow(item.Position, item.Index).key(d.Stream, d.Lane), nil)
+		return nil // about nobody: there is nothing to remember
+	}
 	row := dueRow{order: item.Order(), position: item.Position, agreement: item.Agreement}
 	beside := rows[placeOfItem(item)]
 	at := slices.IndexFunc(beside, func(r dueRow) bool { return r.agreement == item.Agreement })

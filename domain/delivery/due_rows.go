@@ -19,14 +19,15 @@ type dueKind byte
 
 // The kinds of due rows.
 const (
-	dueFact     dueKind = 'f' // permitted by its own decision: a fact, or the correction of what was given
-	dueRetract  dueKind = 'r' // takes back what was given, and its own decision permits no new value
-	dueSnapshot dueKind = 's'
-	dueEnded    dueKind = 'e'
-	dueLeft     dueKind = 'l' // perhaps: whether its predecessor was given is asked when it is disclosed
-	dueErased   dueKind = 'x'
-	dueRekeyed  dueKind = 'k'
-	dueOver     dueKind = 'o' // an agreement's end: stands for an ended of each citizen of whom something was given under it
+	dueFact      dueKind = 'f' // permitted by its own decision: a fact, or the correction of what was given
+	dueRetract   dueKind = 'r' // takes back what was given, and its own decision permits no new value
+	dueSnapshot  dueKind = 's'
+	dueEnded     dueKind = 'e'
+	dueLeft      dueKind = 'l' // perhaps: whether its predecessor was given is asked when it is disclosed
+	dueErased    dueKind = 'x'
+	dueRekeyed   dueKind = 'k'
+	dueSynthetic dueKind = 'y' // one of those that were asked for at once: index says which
+	dueOver      dueKind = 'o' // an agreement's end: stands for an ended of each citizen of whom something was given under it
 )
 
 // dueRow is one thing that waits for its number.
@@ -37,7 +38,7 @@ type dueRow struct {
 	kind      dueKind
 	fields    consent.FieldSet
 	on        consent.Date // due on this day or later; 0 at once
-	version   int          // of the agreement, where only the log's past knows it
+	version   int          // of the agreement, where only the log's past knows it; of a synthetic, its index
 	root      int64        // position in whose place the fact stands
 	citizen   citizen.ID
 }

@@ -43,6 +43,10 @@ func (d *Delivery) pairwise(ctx context.Context, v *view, items []journal.Disclo
 		if item.Kind == KindErased {
 			continue
 		}
+		if item.Kind == KindSynthetic {
+			out[i] = syntheticSubject(v.stream.Stream, item.Index)
+			continue
+		}
 		ids, err := d.journal.Pairwise(ctx, v.stream.Ministry, item.Epoch, citizen.ID(v.entries[item.Position].Subject))
 		if errors.Is(err, seal.ErrDestroyed) {
 			continue
@@ -62,7 +66,11 @@ func (d *Delivery) content(ctx context.Context, v *view, item journal.DisclosedI
 		return c, d.values(v, &c)
 	}
 	c.at = v.entries[item.Order()].RecordedAt
-	if item.Kind != KindRekeyed {
+	switch item.Kind {
+	case KindSynthetic:
+		return c, d.invented(v, &c)
+	case KindRekeyed:
+	default:
 		return c, nil
 	}
 	ids, err := d.journal.Pairwise(ctx, v.stream.Ministry, item.Epoch, v.kept(&item).ID)

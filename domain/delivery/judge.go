@@ -161,6 +161,8 @@ func (d *Delivery) judge(ctx context.Context, v *view, r *dueRow) (item journal.
 		item = r.notice(KindErased)
 		item.Numbers, err = d.numbersAbout(ctx, v, r.citizen)
 		return item, len(item.Numbers) > 0, err
+	case dueSynthetic:
+		return d.judgeSynthetic(v, r), true, nil
 	case dueOver: // is done: nobody is left of whom something was given under it
 	}
 	return item, false, nil
@@ -325,7 +327,7 @@ func (v *view) stands(position int64) bool {
 // hears says whether a ministry may hear of an item without values: not about somebody who is protected from it, nor about somebody of
 // whom there is nothing left but what an erased says.
 func (v *view) hears(item *journal.DisclosedItem) bool {
-	if item.Kind == KindErased { // it is about numbers that the ministry has
+	if item.Kind == KindErased || item.Kind == KindSynthetic { // about numbers that the ministry has; about nobody
 		return true
 	}
 	e := v.entries[item.Order()]

@@ -4,6 +4,7 @@ package delivery
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,6 +32,7 @@ const (
 	KindLeftScope = "left-scope" // what holds now is outside what the agreement is about
 	KindErased    = "erased"     // what was given under these numbers is erased here
 	KindRekeyed   = "rekeyed"    // this subject is now known by another pairwise id
+	KindSynthetic = "synthetic"  // made for a test, about nobody; of a type that it is told to look like, it holds invented values
 	KindRecalled  = "recalled"   // of a number whose content is withheld for ever; no item on the log has it
 )
 
@@ -124,7 +126,8 @@ type content struct {
 // build encodes one item by encoder 1.
 func build(c content) (Message, error) {
 	data, eventType := c.notice(), "tellonce."+c.item.Kind+".v1"
-	values := placeOf(c.item.Kind) == placeValue
+	synthetic := c.item.Kind == KindSynthetic
+	values := placeOf(c.item.Kind) == placeValue || (synthetic && c.item.Schema > 0)
 	schema := strconv.Itoa(int(c.item.Schema))
 	if values {
 		data, eventType = c.values(), "tellonce."+c.told.Type+".v"+schema
@@ -152,13 +155,13 @@ func build(c content) (Message, error) {
 	add("datacontenttype", "application/json")
 	add("kind", c.item.Kind)
 	add("sequence", sequence(c.cursor.Number))
-	if values {
+	if values || synthetic {
 		add("effective", c.told.Effective)
 	}
 	if c.item.Agreement != "" {
 		add("agreement", c.item.Agreement+"@"+strconv.Itoa(c.item.Version))
 	}
-	if values {
+	if values || synthetic {
 		add("assurance", map[bool]string{false: consent.AssuranceAsserted, true: consent.AssuranceVerified}[c.told.Verified])
 	}
 	if c.item.Corrects != 0 {
@@ -193,6 +196,8 @@ func (c *content) notice() map[string]any {
 		data["cursors"] = cursors
 	case KindRekeyed:
 		data["subject"] = c.kept
+	case KindSynthetic:
+		data["index"] = json.Number(strconv.Itoa(c.item.Index))
 	}
 	return data
 }

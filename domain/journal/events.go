@@ -179,17 +179,21 @@ type DisclosedItem struct {
 	Epoch    int32            `json:"epoch"`              // pairwise epoch
 	Fields   consent.FieldSet `json:"fields"`
 	Grant    int64            `json:"grant,omitempty"` // position since which the grant is unbroken; 0 for none
+	Index    int              `json:"index,omitempty"` // of a synthetic: which of those that were asked for at once, from 0
 	Kind     string           `json:"kind"`
-	Link     int64            `json:"link,omitempty"` // position of the link; 0 for none
+	Link     int64            `json:"link,omitempty"` // position of the link; 0 for none; of a synthetic with an invented client reference, Position
 	// Numbers are, of an erased notice, the lane's numbers that are closed by it.
 	Numbers  []int64 `json:"numbers,omitempty"`
-	Position int64   `json:"position"` // of the fact; of an ended, the last fact given under what ended
+	Position int64   `json:"position"` // of the fact; of an ended, the last fact given under what ended; of a synthetic, what asked for it
 	Schema   int16   `json:"schema"`
 	Version  int     `json:"version"` // of the agreement
 }
 
 // Order is the position by which an item stands in its lane's order.
 func (i *DisclosedItem) Order() int64 { return max(i.Position, i.Cause) }
+
+// Synthetic says whether an item was made for a test: it is about nobody.
+func (i *DisclosedItem) Synthetic() bool { return i.Kind == "synthetic" }
 
 // Retracts says whether an item only takes a value back that was given: the ministry does not hear what is right.
 func (i *DisclosedItem) Retracts() bool { return i.Kind == "retracted" }

@@ -116,6 +116,9 @@ func (t Trail) disclosed(ctx context.Context, tx *ViewTx, e *Entry, d Disclosed)
 		return err
 	}
 	for i, item := range d.Items {
+		if item.Synthetic() {
+			continue // nobody's
+		}
 		row := trailRow{At: e.RecordedAt.UnixMicro(), Item: item, Lane: d.Lane, Number: d.First + int64(i), Stream: d.Stream}
 		value, err := json.Marshal(row)
 		if err != nil {
