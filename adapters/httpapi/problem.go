@@ -226,6 +226,7 @@ func problemOf(ctx context.Context, err error) *problem {
 	var rejection *citizen.Rejection
 	var receipt *delivery.ReceiptError
 	var endpoint *delivery.EndpointError
+	var synthetic *delivery.SyntheticError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -236,6 +237,8 @@ func problemOf(ctx context.Context, err error) *problem {
 		return newProblem(codeReceipt, fault{Pointer: at, Code: codeReceipt, Detail: receipt.Detail})
 	case errors.As(err, &endpoint):
 		return endpointFault(endpoint)
+	case errors.As(err, &synthetic):
+		return newProblem(codeSynthetic, fault{Pointer: "/" + synthetic.Member, Code: codeSynthetic, Detail: synthetic.Detail})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return newProblem(codeCancelled)
 	}

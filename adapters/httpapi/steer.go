@@ -17,6 +17,7 @@ const (
 	codeReplay     = "replay"
 	codeNothing    = "nothing-to-send"
 	codeNoEndpoint = "no-endpoint"
+	codeSynthetic  = "synthetic"
 )
 
 func (s *server) steerRoutes() {
@@ -63,6 +64,13 @@ func (s *server) steerRoutes() {
 		body: replayBody{}, codes: append(changing, codeReplay, codeNothing, codeNoEndpoint, codeUnknownCursor),
 	}, s.replay)
 	register(s, route{
+		method: http.MethodPost, path: path + "/synthetic", id: "synthesize", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
+		summary: "Put events about nobody on a stream, to try things out",
+		description: "They are of kind `synthetic` and of subjects that begin with `v0.`, numbered and sent among the others, in turn on the stream's lanes. " +
+			"With a `type` they look like facts of it: the fields that the stream carries, with invented values.",
+		body: syntheticBody{}, codes: append(changing, codeSynthetic),
+	}, s.synthesize)
+	register(s, route{
 		method: http.MethodGet, path: path + "/replays", id: "replays", tag: "streams", roles: streamOwners,
 		summary: "Replays to the side topic, and how far they are", description: "The oldest first.", codes: codes,
 	}, s.replays)
@@ -84,6 +92,13 @@ type replayBody struct {
 	Last    int      `json:"last,omitempty" minimum:"1" doc:"so many of each lane"`
 	Side    bool     `json:"side,omitempty" doc:"to the topic tellonce.<stream>.replay, which a consumer of its own can read beside the stream"`
 	Preview bool     `json:"preview,omitempty" doc:"only count"`
+}
+
+// syntheticBody is the body of synthesize, for the document.
+type syntheticBody struct {
+	_     struct{} `additionalProperties:"false"`
+	Count int      `json:"count,omitempty" minimum:"1" maximum:"1000" default:"1"`
+	Type  string   `json:"type,omitempty" example:"address-changed" doc:"a type that the stream carries; without it tellonce.synthetic.v1"`
 }
 
 type (
@@ -275,4 +290,28 @@ func (s *server) replays(ctx context.Context, in *streamInput) (*replaysOutput, 
 		}
 	}
 	return out, nil
+}
+
+// synthesize is POST /v1/streams/{stream}/synthetic.
+func (s *server) synthesize(ctx context.Context, in *endpointInput) (*struct{}, error) {
+	if _, err := s.Delivery.Open(ctx, caller(ctx), in.Stream); err != nil {
+		return nil, err
+	}
+	body, err := s.parseBody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	count, factType := 1, body.text("type", false, anyText, "")
+	if _, given := body.members["count"]; given {
+		count, _ = body.whole("count", false, 1)
+	}
+	body.done()
+	if err := body.err(); err != nil {
+		return nil, err
+	}
+	command, err := s.steering(ctx, in, "POST /v1/streams/{stream}/synthetic", body)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Delivery.Synthesize(ctx, caller(ctx), command, in.Stream, count, factType)
 }

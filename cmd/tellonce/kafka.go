@@ -68,6 +68,7 @@ func (a *app) push(group *errgroup.Group, work context.Context) error {
 	if err := lanes.start(work); err != nil {
 		return errors.Join(err, client.Close())
 	}
+	lanes.replay(work)
 	group.Go(func() error {
 		from := head.Position + 1
 		err := a.keep(work, "Kafka streams", func() error {
@@ -171,6 +172,19 @@ func (k *kafkaLanes) start(work context.Context) error {
 		}
 	}
 	return nil
+}
+
+// replay sends what is asked for to side topics.
+func (k *kafkaLanes) replay(work context.Context) {
+	replayer := &delivery.Replayer{
+		Delivery: k.app.delivery, Owner: k.owner, Logger: k.app.logger,
+		Side: func(stream journal.StreamOpened, lane int, replay string) delivery.Sender {
+			return k.client.NewSideSender(k.app.store, stream.Stream, replay, lane, stream.Lanes)
+		},
+	}
+	k.group.Go(func() error {
+		return k.app.keep(work, "replays", func() error { return replayer.Run(work) })
+	})
 }
 
 // owner names this process in leases.

@@ -13,7 +13,8 @@ import (
 )
 
 func (c *cli) streamCommand() *cobra.Command {
-	return group("stream", "Ministry streams from a terminal: list, read", c.streamList(), c.streamRead(), c.streamProvision(), c.streamEndpoint(), c.streamFollow(), c.streamListen(), c.streamReceipts())
+	return group("stream", "Ministry streams from a terminal: read, follow, listen, push, answer, send again", c.streamList(), c.streamRead(), c.streamProvision(), c.streamEndpoint(), c.streamFollow(), c.streamListen(), c.streamReceipts(),
+		c.streamPause(), c.streamResume(), c.streamUndelivered(), c.streamRedrive(), c.streamReplay(), c.streamSynth())
 }
 
 func (c *cli) streamList() *cobra.Command {
