@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
@@ -36,27 +37,40 @@ func (d *Delivery) encode(ctx context.Context, v *view, items []journal.Disclose
 	return out, nil
 }
 
-// pairwise ids of items' people. An erased is about no one any more; and after an erasure a placeholder's key is its cursor.
+// pairwise ids of items' people, all at once: of whom nothing left before, a secret is made, which costs a commit. An erased is about no one
+// any more; and after an erasure a placeholder's key is its cursor.
 func (d *Delivery) pairwise(ctx context.Context, v *view, items []journal.DisclosedItem) ([]string, error) {
 	out := make([]string, len(items))
+	places := map[int32][]int{} // by epoch
 	for i, item := range items {
-		if item.Kind == KindErased {
-			continue
-		}
-		if item.Kind == KindSynthetic {
+		switch item.Kind {
+		case KindErased:
+		case KindSynthetic:
 			out[i] = syntheticSubject(v.stream.Stream, item.Index)
-			continue
+		default:
+			places[item.Epoch] = append(places[item.Epoch], i)
 		}
-		ids, err := d.journal.Pairwise(ctx, v.stream.Ministry, item.Epoch, citizen.ID(v.entries[item.Position].Subject))
-		if errors.Is(err, seal.ErrDestroyed) {
-			continue
+	}
+	for epoch, at := range places {
+		people := make([]citizen.ID, len(at))
+		for k, i := range at {
+			people[k] = citizen.ID(v.entries[items[i].Position].Subject)
 		}
-		if err != nil {
+		ids, err := d.journal.Pairwise(ctx, v.stream.Ministry, epoch, people...)
+		if err != nil && !destroyed(err) {
 			return nil, err
 		}
-		out[i] = ids[0]
+		for k, i := range at {
+			out[i] = ids[k]
+		}
 	}
 	return out, nil
+}
+
+// destroyed says whether all that failed was of erased people.
+func destroyed(err error) bool {
+	var partial *seal.PartialError
+	return errors.As(err, &partial) && !slices.ContainsFunc(partial.Errs, func(err error) bool { return err != nil && !errors.Is(err, seal.ErrDestroyed) })
 }
 
 // content gathers what an item's bytes depend on. It was judged that it may leave.

@@ -75,14 +75,11 @@ func (j *Journal) Digest(domain string, parts ...[]byte) [32]byte {
 
 // Pairwise returns the id under which a ministry knows each citizen.
 func (j *Journal) Pairwise(ctx context.Context, ministry string, epoch int32, citizens ...citizen.ID) ([]string, error) {
-	out := make([]string, len(citizens))
+	ids := make([]uuid.UUID, len(citizens))
 	for i, id := range citizens {
-		var err error
-		if out[i], err = j.keyring.Pairwise(ctx, uuid.UUID(id), ministry, epoch); err != nil {
-			return nil, err
-		}
+		ids[i] = uuid.UUID(id)
 	}
-	return out, nil
+	return j.keyring.PairwiseAll(ctx, ids, ministry, epoch)
 }
 
 // Lane is a citizen's lane in a stream: a keyed hash, stable when pairwise ids rotate.
