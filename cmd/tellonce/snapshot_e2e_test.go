@@ -90,7 +90,7 @@ func TestSnapshotsSurviveKills(t *testing.T) {
 		}
 		h.crowd(t, people)
 		next()
-		for killed < kills {
+		for killed < kills || midway == 0 { // a machine may be so fast, or so slow, that at first none falls into the work
 			before, err := h.journal.Head(ctx)
 			require.NoError(t, err)
 			cmd := p.command("snapshot", "run")
@@ -106,7 +106,7 @@ func TestSnapshotsSurviveKills(t *testing.T) {
 					h.regrant(t)
 				}
 				continue
-			case <-time.After(time.Duration(30+rand.IntN(200)) * time.Millisecond):
+			case <-time.After(time.Duration(30+rand.IntN(200+20*killed)) * time.Millisecond):
 			}
 			require.NoError(t, cmd.Process.Kill())
 			<-done
@@ -117,7 +117,6 @@ func TestSnapshotsSurviveKills(t *testing.T) {
 				midway++
 			}
 		}
-		require.Positive(t, midway, "no kill fell into the work")
 		p.run("snapshot", "run")
 		require.JSONEq(t, `{"taken":0}`, p.run("snapshot", "run"))
 		h.checkSnapshots(t, people, version)

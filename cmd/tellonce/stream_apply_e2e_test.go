@@ -234,6 +234,7 @@ type mover struct {
 	names  []string
 	told   map[string][]int64 // that can be put right
 	agreed map[string]bool
+	used   map[string]bool // days by person
 	merged bool
 	erased int
 }
@@ -255,14 +256,26 @@ func (m *mover) address() string {
 	return fmt.Sprintf(`{"kind":%q,"street":"%d First St","city":"Kenora","province":"ON","postal_code":"P9N 3X9","country":"CA"}`, kind, m.random.IntN(1000))
 }
 
+// day is one from which nothing of a person holds yet. Of two facts from one day the hub knows which was told first also where one corrects
+// what the ministry never got; the ministry can't.
+func (m *mover) day(name string) string {
+	for {
+		day := daysAhead(m.random.IntN(300) - 280)
+		if key := name + day; !m.used[key] {
+			m.used[key] = true
+			return day
+		}
+	}
+}
+
 func (m *mover) step() {
 	name := m.names[m.random.IntN(len(m.names))]
 	told := m.told[name]
 	switch n := m.random.IntN(20); {
 	case n < 9:
-		m.told[name] = append(told, m.tell(name, "address-changed", m.address(), daysAhead(m.random.IntN(60)-40)))
+		m.told[name] = append(told, m.tell(name, "address-changed", m.address(), m.day(name)))
 	case n < 12:
-		m.tell(name, "language-changed", fmt.Sprintf(`{"language":%q}`, []string{"en", "fr"}[m.random.IntN(2)]))
+		m.tell(name, "language-changed", fmt.Sprintf(`{"language":%q}`, []string{"en", "fr"}[m.random.IntN(2)]), m.day(name))
 	case n < 17 && len(told) > 0:
 		i := m.random.IntN(len(told))
 		at := told[i]
@@ -271,7 +284,7 @@ func (m *mover) step() {
 			m.scene.told(name, "change-cancelled", fmt.Sprintf(`{"corrects":%d}`, at)).ok()
 			return
 		}
-		m.tell(name, "change-corrected", correction(at, m.address()))
+		m.tell(name, "change-corrected", correction(at, m.address()), m.day(name))
 	case n < 19:
 		m.agree(name, !m.agreed[name])
 	case len(m.names) > 4 && !m.merged:
@@ -318,7 +331,8 @@ func applied(t *testing.T, file, stream string) (n int64) {
 }
 
 // TestFollowThroughKills: people live their lives while the ministry's program is killed ten times. In the end its table is what came over the
-// wire, folded by somebody else, and what it holds of each person is what the hub holds.
+// wire, folded by somebody else, and what it holds of each person is what the hub holds. There is one lane: between lanes nothing orders what is
+// told of two people who become one.
 func TestFollowThroughKills(t *testing.T) {
 	t.Parallel()
 	for name, live := range map[string][]string{"pull": nil, "live": {"--live"}} {
@@ -326,11 +340,11 @@ func TestFollowThroughKills(t *testing.T) {
 			t.Parallel()
 			places(t, func(t *testing.T, p *place) {
 				shares := "{event: address-changed, fields: [kind, street, city]}, {event: language-changed, fields: [language]}"
-				text := strings.ReplaceAll(agreementText("card", "consent", "all", 1, shares, "lanes: 3"), "NAME", "s07")
+				text := strings.ReplaceAll(agreementText("card", "consent", "all", 1, shares, "lanes: 1"), "NAME", "s07")
 				w := startWorld(p, []string{text})
 				seed := rand.Uint64() // #nosec G404 -- a test's
 				t.Log("seed", seed)
-				m := &mover{scene: w.scene(t, 7), random: rand.New(rand.NewPCG(seed, 7)), told: map[string][]int64{}, agreed: map[string]bool{}} // #nosec G404 -- a test's
+				m := &mover{scene: w.scene(t, 7), random: rand.New(rand.NewPCG(seed, 7)), told: map[string][]int64{}, agreed: map[string]bool{}, used: map[string]bool{}} // #nosec G404 -- a test's
 				for i := range 9 {
 					m.add(fmt.Sprintf("p%d", i))
 				}
