@@ -106,7 +106,7 @@ func TestSnapshotsSurviveKills(t *testing.T) {
 					h.regrant(t)
 				}
 				continue
-			case <-time.After(time.Duration(30+rand.IntN(200+20*killed)) * time.Millisecond):
+			case <-time.After(time.Duration(30+rand.IntN(200)) * time.Millisecond):
 			}
 			require.NoError(t, cmd.Process.Kill())
 			<-done
