@@ -68,7 +68,7 @@ func (s *server) laneLine(l *delivery.Lag) laneLine {
 		if number == 0 {
 			return ""
 		}
-		return delivery.Cursor{Generation: s.Journal.Genesis().Generation, Lane: l.Lane, Number: number}.String()
+		return s.cursor(l.Lane, number)
 	}
 	now := s.Delivery.LagTime()
 	return laneLine{

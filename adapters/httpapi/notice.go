@@ -10,7 +10,6 @@ import (
 	"github.com/tellonce/hub/domain/audit"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
-	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -165,7 +164,7 @@ func (s *server) dispute(ctx context.Context, in *Repeatable) (*positionOutput, 
 	if d.Stream != "" {
 		for i := range told.Outcomes {
 			if g := told.Outcomes[i].Given; g != nil && g.Stream == d.Stream {
-				d.Cursor = delivery.Cursor{Generation: s.Journal.Genesis().Generation, Lane: g.Lane, Number: g.Number}.String()
+				d.Cursor = s.cursor(g.Lane, g.Number)
 			}
 		}
 		if d.Cursor == "" {

@@ -32,7 +32,9 @@ func TestAStreamIsPausedAndResumed(t *testing.T) {
 func TestWhatWasGivenIsSentAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	post := func(path string, body any, headers ...string) response { return b.call("POST", stream+path, "moh", body, headers...) }
+	post := func(path string, body any, headers ...string) response {
+		return b.call("POST", stream+path, "moh", body, headers...)
+	}
 	require.Equal(t, http.StatusNoContent, post("/synthetic", object{"count": 3, "type": "address-changed"}).status)
 	page := b.call("GET", feed, "moh", nil)
 	require.Equal(t, []string{"1.0.1", "1.0.2", "1.0.3"}, ids(t, page.text))

@@ -99,5 +99,5 @@ func (h *hub) parseAgreements(names []string, read func(string) ([]byte, error),
 
 // commandLine is the operator at the terminal.
 func commandLine() command.Command {
-	return command.Command{Actor: journal.Actor{Kind: journal.ActorOperator, Role: journal.RoleOperator, ID: "command line"}, Issuer: journal.IssuerCommand}
+	return command.Command{Actor: terminalActor, Issuer: journal.IssuerCommand}
 }

@@ -77,8 +77,7 @@ func parseReceipts(send []string, reason string) ([]delivery.Receipt, error) {
 
 // answer records receipts as the operator. What was recorded already is recorded once, so the command needs no id.
 func (h *hub) answer(ctx context.Context, stream string, receipts []delivery.Receipt) error {
-	operator := journal.Actor{Kind: journal.ActorOperator, Role: journal.RoleOperator, ID: "command line"}
-	return h.delivery.Record(ctx, operator, journal.CommandID{}, stream, receipts)
+	return h.delivery.Record(ctx, terminalActor, journal.CommandID{}, stream, receipts)
 }
 
 // lagLine is one lane for machines.

@@ -113,28 +113,15 @@ type ReportedDeath struct {
 	Person     citizen.Identity
 }
 
-// maxReports is how many reports one look shows: the oldest.
-const maxReports = 200
+// maxWaiting is how much of what waits for somebody one look shows: the oldest.
+const maxWaiting = 200
 
 // ReportedDeaths lists the oldest reported deaths that wait, for a registrar. The look is on the log before it is answered, once for each
 // person shown, who can read it.
 func (a *Audit) ReportedDeaths(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look) ([]ReportedDeath, error) {
 	look.Kind, look.Subject = KindDeaths, citizen.ID{}
-	look, err := a.judge(actor, look)
+	waiting, err := a.openWaiting(ctx, actor, issuer, look, "a reported death", NewDeaths(a.journal).waiting)
 	if err != nil {
-		return nil, err
-	}
-	waiting, err := NewDeaths(a.journal).waiting(ctx)
-	if err != nil {
-		return nil, err
-	}
-	concealed, err := a.protection.HiddenFrom(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	waiting = slices.DeleteFunc(waiting, func(w waitingReport) bool { return concealed[w.about] })
-	waiting = waiting[:min(len(waiting), maxReports)]
-	if err := a.lookAtEach(ctx, actor, issuer, look, "a reported death", waiting); err != nil {
 		return nil, err
 	}
 	out := make([]ReportedDeath, 0, len(waiting))
@@ -144,6 +131,28 @@ func (a *Audit) ReportedDeaths(ctx context.Context, actor journal.Actor, issuer 
 		}
 	}
 	return out, nil
+}
+
+// openWaiting lists the oldest of what waits for an officer or a registrar, without people of whom the actor may know nothing. The look is on
+// the log before anything is shown.
+func (a *Audit) openWaiting(
+	ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look, shown string, list func(context.Context) ([]waitingReport, error),
+) ([]waitingReport, error) {
+	look, err := a.judge(actor, look)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	concealed, err := a.protection.HiddenFrom(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	waiting = slices.DeleteFunc(waiting, func(w waitingReport) bool { return concealed[w.about] })
+	waiting = waiting[:min(len(waiting), maxWaiting)]
+	return waiting, a.lookAtEach(ctx, actor, issuer, look, shown, waiting)
 }
 
 // lookAtEach puts a look at each person on the log, in one append; one at nobody if there is none.

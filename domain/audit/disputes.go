@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/tellonce/hub/domain/citizen"
@@ -64,28 +63,12 @@ type OpenDispute struct {
 	Frozen       bool // changes in the person's name are stopped now
 }
 
-// maxDisputes is how many open disputes one look shows: the oldest.
-const maxDisputes = 200
-
 // OpenDisputes lists the oldest open disputes. The look is on the log before it is answered, once for each person shown, who can read it.
 // People of whom the actor may know nothing are left out.
 func (a *Audit) OpenDisputes(ctx context.Context, actor journal.Actor, issuer journal.Issuer, look Look) ([]OpenDispute, error) {
 	look.Kind, look.Subject = KindDisputes, citizen.ID{}
-	look, err := a.judge(actor, look)
+	waiting, err := a.openWaiting(ctx, actor, issuer, look, "an open dispute", NewDisputes(a.journal).waiting)
 	if err != nil {
-		return nil, err
-	}
-	waiting, err := NewDisputes(a.journal).waiting(ctx)
-	if err != nil {
-		return nil, err
-	}
-	concealed, err := a.protection.HiddenFrom(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	waiting = slices.DeleteFunc(waiting, func(w waitingReport) bool { return concealed[w.about] })
-	waiting = waiting[:min(len(waiting), maxDisputes)]
-	if err := a.lookAtEach(ctx, actor, issuer, look, "an open dispute", waiting); err != nil {
 		return nil, err
 	}
 	out := make([]OpenDispute, 0, len(waiting))
