@@ -85,8 +85,13 @@ func server(t *testing.T, variable string) string {
 	return address
 }
 
+// command is the binary's. No command is under way for eight minutes: one that hangs says where by its stacks, and fails its own test.
 func (p *place) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	p.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = p.dir
 	cmd.Env = append(append(os.Environ(), "TELLONCE_OUTPUT=json"), p.env...)
 	return cmd

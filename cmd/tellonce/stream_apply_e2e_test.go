@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -278,6 +279,17 @@ func (m *mover) day(name string) string {
 	}
 }
 
+// news is something that the ministry is told whatever happened before.
+func (m *mover) news() {
+	for _, name := range m.names {
+		if m.agreed[name] {
+			m.told[name] = append(m.told[name], m.tell(name, "address-changed", m.address(), m.day(name)))
+			return
+		}
+	}
+	require.Fail(m, "nobody agrees any more")
+}
+
 func (m *mover) step() {
 	name := m.names[m.random.IntN(len(m.names))]
 	told := m.told[name]
@@ -311,21 +323,48 @@ func (m *mover) step() {
 	}
 }
 
-// follow is a ministry's program under way.
-func (s *scene) follow(args ...string) *exec.Cmd {
+// following is a ministry's program under way.
+type following struct {
+	*exec.Cmd
+	ended chan struct{}
+}
+
+func (s *scene) follow(args ...string) *following {
 	s.Helper()
-	cmd := s.place.command(args...)
+	f := &following{s.place.command(args...), make(chan struct{})}
 	var errs lockedBuffer
-	cmd.Stderr = &errs
-	require.NoError(s, cmd.Start())
+	f.Stderr = &errs
+	require.NoError(s, f.Start())
+	go func() {
+		_ = f.Wait()
+		close(f.ended)
+	}()
 	s.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		f.kill()
 		if s.Failed() {
 			s.Log(errs.String())
 		}
 	})
-	return cmd
+	return f
+}
+
+func (f *following) kill() {
+	_ = f.Process.Kill()
+	<-f.ended
+}
+
+// until waits for the program to have come to something, and fails if it ends before.
+func (f *following) until(t *testing.T, what string, come func() bool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		select {
+		case <-f.ended:
+			return true
+		default:
+			return come()
+		}
+	}, 3*time.Minute, 20*time.Millisecond, what)
+	require.True(t, come(), "it ended before: %s", what)
 }
 
 // applied is how many numbers a follower's file has taken.
@@ -367,11 +406,12 @@ func TestFollowThroughKills(t *testing.T) {
 				for range 10 {
 					before := applied(t, file, stream)
 					follower := m.follow(append(args, live...)...)
-					for steps := m.random.IntN(12) + 3; steps > 0 || applied(t, file, stream) == before; steps-- {
+					for range m.random.IntN(12) + 3 {
 						m.step()
 					}
-					require.NoError(t, follower.Process.Kill())
-					_ = follower.Wait()
+					m.news()
+					follower.until(t, "something was applied", func() bool { return applied(t, file, stream) > before })
+					follower.kill()
 				}
 				for !m.merged || m.erased == 0 {
 					m.step()

@@ -29,18 +29,18 @@ func TestFollowKafkaThroughKills(t *testing.T) {
 	for kills := range 3 {
 		before := applied(t, file, stream)
 		follower := s.follow(args...)
-		require.Eventually(t, func() bool { return applied(t, file, stream) > before+int64(20*kills) }, 2*time.Minute, 5*time.Millisecond)
-		require.NoError(t, follower.Process.Kill())
-		_ = follower.Wait()
+		follower.until(t, "something was applied", func() bool { return applied(t, file, stream) > before+int64(20*kills) })
+		follower.kill()
 	}
 	require.NoError(t, importing.Wait())
 	pulled := objects(t, p.run("stream", "read", stream))
 	got := consume(t, broker, "tellonce."+stream, func(seen []record) bool { return len(seen) >= len(pulled) })
 
 	follower := s.follow(args...)
-	require.Eventually(t, func() bool { return applied(t, file, stream) == int64(len(pulled)) }, 2*time.Minute, 20*time.Millisecond)
+	follower.until(t, "all was applied", func() bool { return applied(t, file, stream) == int64(len(pulled)) })
 	require.NoError(t, follower.Process.Signal(os.Interrupt))
-	require.NoError(t, follower.Wait(), "it ends well when it is asked to")
+	<-follower.ended
+	require.Zero(t, follower.ProcessState.ExitCode(), "it ends well when it is asked to")
 	events := map[string]wireEvent{}
 	for _, r := range got {
 		h := func(name string) string { return r.headers["ce_"+name] }
