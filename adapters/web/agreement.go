@@ -13,20 +13,8 @@ import (
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
-	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/schemas"
 )
-
-// agreementPages are the officer's pages about agreements, and the resident's about consenting to them.
-func (s *server) agreementPages(handle func(method, path string, role journal.Role, page pageFunc)) {
-	handle("GET", "/consents", journal.RoleCitizen, s.consentsPage)
-	handle("POST", "/consents", journal.RoleCitizen, s.consentsPost)
-	handle("GET", "/agreements", journal.RoleOfficer, s.agreementsPage)
-	handle("GET", "/agreements/propose", journal.RoleOfficer, s.proposePage)
-	handle("POST", "/agreements/propose", journal.RoleOfficer, s.proposePost)
-	handle("GET", "/agreements/{agreement}/{version}", journal.RoleOfficer, s.agreementPage)
-	handle("POST", "/agreements/{agreement}/{version}", journal.RoleOfficer, s.agreementPost)
-}
 
 // agreementLine is one version in the list.
 type agreementLine struct {

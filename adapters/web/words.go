@@ -40,10 +40,16 @@ func loadLanguages(zone *time.Location, style, script string) (map[string]*langu
 	bundle := i18n.NewBundle(textlanguage.English)
 	bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
 	out := map[string]*language{}
-	for _, lang := range languages {
-		if _, err := bundle.LoadMessageFileFS(files, "locales/"+lang+".json"); err != nil {
-			return nil, fmt.Errorf("web: the catalogue %s: %w", lang, err)
+	catalogues, err := fs.Glob(files, "locales/*.json")
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	for _, name := range catalogues { // each area has its own: resident.en.json
+		if _, err := bundle.LoadMessageFileFS(files, name); err != nil {
+			return nil, fmt.Errorf("web: the catalogue %s: %w", name, err)
 		}
+	}
+	for _, lang := range languages {
 		region := textlanguage.MustParse(lang + "-CA")
 		w := &words{lang: lang, catalogs: i18n.NewLocalizer(bundle, lang), numbers: message.NewPrinter(region), zone: zone}
 		templates, err := loadTemplates(w.functions(style, script))

@@ -23,10 +23,19 @@ import (
 // catalogue is a catalogue's texts: by key, then by plural form ("other" where there is one alone).
 func catalogue(t *testing.T, lang string) map[string]map[string]string {
 	t.Helper()
-	raw, err := files.ReadFile("locales/" + lang + ".json")
+	names, err := fs.Glob(files, "locales/*"+lang+".json")
 	require.NoError(t, err)
-	var entries map[string]any
-	require.NoError(t, json.Unmarshal(raw, &entries))
+	entries := map[string]any{}
+	for _, name := range names {
+		raw, err := files.ReadFile(name)
+		require.NoError(t, err)
+		var some map[string]any
+		require.NoError(t, json.Unmarshal(raw, &some))
+		for key, value := range some {
+			require.NotContains(t, entries, key, "%s: in two catalogues", name)
+			entries[key] = value
+		}
+	}
 	out := map[string]map[string]string{}
 	for key, value := range entries {
 		out[key] = map[string]string{}
