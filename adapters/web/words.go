@@ -69,10 +69,10 @@ func loadTemplates(functions template.FuncMap) (map[string]*template.Template, e
 	out := map[string]*template.Template{}
 	for _, name := range names {
 		page := strings.TrimSuffix(path.Base(name), ".html")
-		if page == "layout" || page == "parts" {
+		if page == "layout" || strings.HasPrefix(page, "parts") {
 			continue
 		}
-		t, err := template.New(page).Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html", name)
+		t, err := template.New(page).Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts*.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("web: %w", err)
 		}
