@@ -10,6 +10,7 @@ import (
 
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/journal/journaltest"
 )
 
 // goldenContents are facts whose bytes encoder 1 must give for ever.
@@ -58,6 +59,30 @@ func goldenKinds() []content {
 	}
 }
 
+// goldenSynthetic are a synthetic event of its own type, and one of each type of fact that a stream can carry, with all its fields: their
+// values are the types' golden examples, so these bytes hold the examples, too. A new type adds a line.
+func goldenSynthetic(t *testing.T) []content {
+	t.Helper()
+	d, base := New(journaltest.New(t, journaltest.Options{})), goldenContents()[0]
+	synthetic := func(factType string, item journal.DisclosedItem) content {
+		item.Kind, item.Position = KindSynthetic, 96
+		c := content{cursor: base.cursor, genesis: base.genesis, stream: base.stream, item: item, pairwise: syntheticSubject(base.stream, item.Index)}
+		c.at = time.Date(2026, 5, 1, 3, 59, 59, 0, time.UTC) // still April in Toronto
+		asked := journal.Entry{Event: journal.SyntheticAsked{Stream: base.stream, Type: factType}}
+		require.NoError(t, d.invented(&view{entries: map[int64]*journal.Entry{96: &asked}}, &c))
+		return c
+	}
+	out := []content{synthetic("", journal.DisclosedItem{Index: 7})}
+	for _, row := range d.journal.Registry().Rows() {
+		if len(row.FieldNames()) > 0 {
+			out = append(out, synthetic(row.Type, journal.DisclosedItem{
+				Agreement: "moh-health-card", Version: 2, Fields: 1<<len(row.FieldNames()) - 1, Index: 999, Link: 96, Schema: row.Version,
+			}))
+		}
+	}
+	return out
+}
+
 // TestGoldenBytes holds the bytes of encoder 1. If it fails, the encoder has changed: that needs a new encoder version beside this one,
 // never a new golden file.
 func TestGoldenBytes(t *testing.T) {
@@ -70,7 +95,7 @@ func TestGoldenBytes(t *testing.T) {
 	}
 	recalled := placeholder(Cursor{1, 3, 7}, journal.Genesis{BaseURL: "https://tellonce.example"}, "moh.health-card", "v1.x")
 	got.Write(append(recalled.Structured(), '\n'))
-	for _, c := range goldenKinds() {
+	for _, c := range append(goldenKinds(), goldenSynthetic(t)...) {
 		m, err := build(c)
 		require.NoError(t, err)
 		require.False(t, m.Recalled(), "empty data is no placeholder")
