@@ -1,6 +1,13 @@
-// Keeps the list of a receipt up to date. Without it the page's Refresh link does the same.
+// Keeps the lists of a page up to date, and copies commands. Without it the page's Refresh link does the same, and commands are marked by hand.
 (() => {
   "use strict";
+  document.documentElement.classList.add("scripted");
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.nextElementSibling.textContent = button.dataset.done;
+  });
   const box = document.querySelector("[data-live]");
   if (!box || !window.EventSource) return;
   const note = document.getElementById("live-note");
