@@ -110,7 +110,12 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	}
 	add(r.say("details.contact"), "contact-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "email"), phone(text(f, "phone"))) })
 	add(r.say("details.marital"), "marital-status-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("marital." + text(f, "status"))) })
-	add(r.say("details.language"), "language-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("language." + text(f, "language"))) })
+	add(r.say("details.language"), "language-changed", "", "", func(f citizen.Fact) []string {
+		if text(f, "language") == "" { // erased
+			return nil
+		}
+		return nonEmpty(r.say("language." + text(f, "language")))
+	})
 	add(r.say("details.notices"), citizen.NoticePreference, "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("notices." + text(f, "channel"))) })
 	return out
 }
