@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,10 +46,13 @@ const samples = "../../domain/command/testdata/"
 
 // place is one store that commands are run on, from a folder of its own.
 type place struct {
-	t   *testing.T
-	dir string
-	env []string
+	t    *testing.T
+	dir  string
+	env  []string
+	long time.Duration // how long a command may be under way; 0: commandTime
 }
+
+const commandTime = 8 * time.Minute
 
 // places are both kinds of store. PostgreSQL gets a schema of its own.
 func places(t *testing.T, test func(t *testing.T, p *place)) {
@@ -85,9 +89,9 @@ func server(t *testing.T, variable string) string {
 	return address
 }
 
-// command is the binary's. No command is under way for eight minutes: one that hangs says where by its stacks, and fails its own test.
+// command is the binary's. No command is under way for ever: one that hangs says where by its stacks, and fails its own test.
 func (p *place) command(args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(p.long, commandTime))
 	p.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }

@@ -89,18 +89,34 @@ func (b *tapped) Read(p []byte) (int, error) {
 // events are what came by, by cursor. What came again came because the ministry had not stored it, so the last one counts.
 func (w *wiretap) events(t *testing.T) map[string]wireEvent {
 	t.Helper()
+	out := map[string]wireEvent{}
+	w.each(func(text []byte) {
+		e := wired(t, text)
+		out[e.ID] = e
+	})
+	return out
+}
+
+// wired is an event's JSON.
+func wired(t *testing.T, text []byte) (e wireEvent) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(text, &e))
+	return e
+}
+
+// each gives the bytes of every event that came by whole, in order.
+func (w *wiretap) each(keep func(text []byte)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := map[string]wireEvent{}
-	keep := func(text []byte) {
-		var e wireEvent
-		require.NoError(t, json.Unmarshal(text, &e))
-		out[e.ID] = e
-	}
 	for _, run := range w.runs {
-		var page []json.RawMessage
-		if json.Unmarshal(run.Bytes(), &page) == nil {
-			for _, text := range page {
+		if bytes.HasPrefix(run.Bytes(), []byte("[")) { // a page; of one that is cut off, what came before
+			page := json.NewDecoder(bytes.NewReader(run.Bytes()))
+			_, _ = page.Token()
+			for page.More() {
+				var text json.RawMessage
+				if page.Decode(&text) != nil {
+					break
+				}
 				keep(text)
 			}
 			continue
@@ -112,7 +128,6 @@ func (w *wiretap) events(t *testing.T) map[string]wireEvent {
 			}
 		}
 	}
-	return out
 }
 
 // thread is one thing that a ministry was told, and what has taken its place since.
@@ -232,12 +247,20 @@ func kept(t *testing.T, file, stream string) []string {
 type mover struct {
 	*scene
 	random *rand.Rand
+	under  []string // the agreements that they agree to or not, by what follows NAME-
 	names  []string
 	told   map[string][]int64 // that can be put right
 	agreed map[string]bool
 	used   map[string]bool // days by person
 	merged bool
 	erased int
+}
+
+func newMover(s *scene, seed uint64, under ...string) *mover {
+	return &mover{
+		scene: s, random: rand.New(rand.NewPCG(seed, 7)), under: under, // #nosec G404 -- a test's
+		told: map[string][]int64{}, agreed: map[string]bool{}, used: map[string]bool{},
+	}
 }
 
 func (m *mover) add(name string) {
@@ -248,7 +271,9 @@ func (m *mover) add(name string) {
 
 func (m *mover) agree(name string, yes bool) {
 	method := map[bool]string{true: "PUT", false: "DELETE"}[yes]
-	m.call(name, method, "/v1/me/consents/NAME-card", "").ok()
+	for _, agreement := range m.under {
+		m.call(name, method, "/v1/me/consents/NAME-"+agreement, "").ok()
+	}
 	m.agreed[name] = yes
 }
 
@@ -270,13 +295,15 @@ func (m *mover) stay() (n int) {
 // day is one from which nothing of a person holds yet. Of two facts from one day the hub knows which was told first also where one corrects
 // what the ministry never got; the ministry can't.
 func (m *mover) day(name string) string {
-	for {
+	for range 100_000 {
 		day := daysAhead(m.random.IntN(300) - 280)
 		if key := name + day; !m.used[key] {
 			m.used[key] = true
 			return day
 		}
 	}
+	require.Fail(m, "a person has used up the days")
+	return ""
 }
 
 // news is something that the ministry is told whatever happened before.
@@ -395,7 +422,7 @@ func TestFollowThroughKills(t *testing.T) {
 				w := startWorld(p, []string{text})
 				seed := rand.Uint64() // #nosec G404 -- a test's
 				t.Log("seed", seed)
-				m := &mover{scene: w.scene(t, 7), random: rand.New(rand.NewPCG(seed, 7)), told: map[string][]int64{}, agreed: map[string]bool{}, used: map[string]bool{}} // #nosec G404 -- a test's
+				m := newMover(w.scene(t, 7), seed, "card")
 				for i := range 9 {
 					m.add(fmt.Sprintf("p%d", i))
 				}
