@@ -24,6 +24,9 @@ type Row struct {
 	About   bool   // about a fact that was told before: a correction, a cancellation …
 	// Verified: a registrar's authority makes this type `verified`; everything else told is `asserted`.
 	Verified bool
+	// ACR is the log-in that a resident needs to tell this type: 1 for one factor, 2 for two (docs/sign-in.md). What is about a fact that was
+	// told before needs that fact's.
+	ACR int
 	// Fields in bit order. Decisions on the log hold these bits: append only, never reorder or remove. A data member that is not here
 	// is never shared.
 	Fields []Field
@@ -42,16 +45,16 @@ func (r *Row) FieldNames() []string {
 }
 
 func fact(eventType, en, fr string, fields ...Field) Row {
-	return Row{Type: eventType, Version: 1, Class: classFacts, Fact: true, Fields: fields, Label: consent.Text{EN: en, FR: fr}}
+	return Row{Type: eventType, Version: 1, Class: classFacts, Fact: true, ACR: 1, Fields: fields, Label: consent.Text{EN: en, FR: fr}}
 }
 
 // about is a row of what is told about a fact that was told before.
 func about(eventType, en, fr string) Row {
-	return Row{Type: eventType, Version: 1, Class: classFacts, About: true, Label: consent.Text{EN: en, FR: fr}}
+	return Row{Type: eventType, Version: 1, Class: classFacts, About: true, ACR: 1, Label: consent.Text{EN: en, FR: fr}}
 }
 
 func evidence(eventType, en, fr string) Row {
-	return Row{Type: eventType, Version: 1, Class: classEvidence, Label: consent.Text{EN: en, FR: fr}}
+	return Row{Type: eventType, Version: 1, Class: classEvidence, ACR: 1, Label: consent.Text{EN: en, FR: fr}}
 }
 
 func field(name, en, fr string) Field { return Field{Name: name, Label: consent.Text{EN: en, FR: fr}} }
@@ -61,6 +64,8 @@ func (r Row) keyed(member string) Row { r.Key = member; return r }
 func (r Row) private(members ...Field) Row { r.Private = members; return r }
 
 func (r Row) verified() Row { r.Verified = true; return r }
+
+func (r Row) twoFactors() Row { r.ACR = 2; return r }
 
 // rows is the registry table. A new type: its schema and golden example in a folder of its name, and a row here.
 func rows() []Row {
@@ -83,14 +88,14 @@ func rows() []Row {
 		fact("name-changed", "Name", "Nom",
 			field("given_names", "Given names", "Prénoms"),
 			field("family_name", "Family name", "Nom de famille"),
-		).private(field("reason", "Reason", "Motif")),
+		).private(field("reason", "Reason", "Motif")).twoFactors(),
 		fact("contact-changed", "Contact details", "Coordonnées",
 			field("email", "E-mail address", "Adresse courriel"),
 			field("phone", "Phone number", "Numéro de téléphone"),
 		),
 		fact("marital-status-changed", "Marital status", "État matrimonial",
 			field("status", "Marital status", "État matrimonial"),
-		),
+		).twoFactors(),
 		fact("language-changed", "Preferred language", "Langue préférée",
 			field("language", "Preferred language", "Langue préférée"),
 		),
@@ -101,15 +106,15 @@ func rows() []Row {
 			field("child_given_names", "Given names of the child", "Prénoms de l’enfant"),
 			field("child_family_name", "Family name of the child", "Nom de famille de l’enfant"),
 			field("child_birth_date", "Date of birth of the child", "Date de naissance de l’enfant"),
-		).verified(),
+		).verified().twoFactors(),
 		fact("death-registered", "Death", "Décès",
 			field("death_date", "Date of death", "Date du décès"),
 			field("reported_by", "Reported by", "Signalé par"),
-		).verified(),
+		).verified().twoFactors(),
 		fact("death-reported", "Death reported", "Décès signalé").private(
 			field("death_date", "Date of death", "Date du décès"),
 			field("reported_by", "Reported by", "Signalé par"),
-		),
+		).twoFactors(),
 		about("death-corrected", "Death registered in error", "Décès inscrit par erreur"),
 		about("change-corrected", "Correction", "Correction"),
 		about("change-cancelled", "Cancellation", "Annulation"),

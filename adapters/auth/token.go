@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -38,6 +39,8 @@ const (
 	// clockSkew is how far another replica's clock may run ahead when it issues a token.
 	clockSkew = time.Minute
 	tokenType = "JWT"
+	// minACR and maxACR are the levels of a log-in: one factor, two factors.
+	minACR, maxACR = 1, 2
 )
 
 // The reasons for which a token is refused, each an ErrToken. Test with errors.Is.
@@ -58,6 +61,9 @@ type Claims struct {
 	Ministry string
 	// Source is the authenticated client, if the token was given to one; else empty.
 	Source string
+	// ACR is how the bearer proved who they are (RFC 9470): 1 with one factor, 2 with two. Issue takes 0 for 2: whoever is at the hub's own
+	// terminal vouches for whom they give a token.
+	ACR int
 	// Issued and Expires are whole seconds, UTC: valid from the one up to, not including, the other.
 	Issued, Expires time.Time
 	// ID is the token's own id; Issue makes a random one where it is empty.
@@ -83,7 +89,7 @@ func (c Claims) printable() string {
 // Actor is the caller whom the claims describe.
 func (c Claims) Actor() journal.Actor {
 	kind, _ := c.Role.Kind()
-	actor := journal.Actor{Kind: kind, Role: c.Role, ID: c.Subject, Ministry: c.Ministry, Source: c.Source}
+	actor := journal.Actor{Kind: kind, Role: c.Role, ID: c.Subject, Ministry: c.Ministry, Source: c.Source, ACR: c.ACR}
 	if c.Role == journal.RoleCitizen {
 		actor.Citizen, _ = uuid.Parse(c.Subject) // check has parsed it
 	}
@@ -114,6 +120,9 @@ func (c Claims) check() error {
 			return errors.New("auth: a citizen's token names the citizen by uuid")
 		}
 	}
+	if c.ACR < minACR || c.ACR > maxACR {
+		return errors.New("auth: acr is 1 or 2")
+	}
 	if lifetime := c.Expires.Sub(c.Issued); c.Issued.Unix() <= 0 || lifetime <= 0 || lifetime > MaxLifetime {
 		return fmt.Errorf("auth: a token is valid for more than nothing and at most %d days", MaxLifetime/(24*time.Hour))
 	}
@@ -128,6 +137,7 @@ type wire struct {
 	Subject  string       `json:"sub,omitempty"`
 	Ministry string       `json:"ministry,omitempty"`
 	Source   string       `json:"source,omitempty"`
+	ACR      string       `json:"acr,omitempty"`
 	Issued   int64        `json:"iat"`
 	Expires  int64        `json:"exp"`
 	ID       string       `json:"jti"`
@@ -168,13 +178,16 @@ func (i *Issuer) Issue(claims Claims) (string, error) {
 		}
 		claims.ID = id.String()
 	}
+	if claims.ACR == 0 {
+		claims.ACR = maxACR
+	}
 	claims.Issued, claims.Expires = claims.Issued.Truncate(time.Second), claims.Expires.Truncate(time.Second)
 	if err := claims.check(); err != nil {
 		return "", err
 	}
 	payload, err := json.Marshal(wire{
 		Issuer: i.base, Audience: i.base, Role: claims.Role, Subject: claims.Subject, Ministry: claims.Ministry, Source: claims.Source,
-		Issued: claims.Issued.Unix(), Expires: claims.Expires.Unix(), ID: claims.ID,
+		ACR: strconv.Itoa(claims.ACR), Issued: claims.Issued.Unix(), Expires: claims.Expires.Unix(), ID: claims.ID,
 	})
 	if err != nil {
 		return "", fmt.Errorf("auth: encode a token: %w", err)
@@ -243,7 +256,7 @@ func (v *Verifier) claims(payload []byte, now time.Time) (Claims, error) {
 		return Claims{}, ErrAudience
 	}
 	claims := Claims{
-		Role: w.Role, Subject: w.Subject, Ministry: w.Ministry, Source: w.Source,
+		Role: w.Role, Subject: w.Subject, Ministry: w.Ministry, Source: w.Source, ACR: acrOf(w.ACR),
 		Issued: time.Unix(w.Issued, 0).UTC(), Expires: time.Unix(w.Expires, 0).UTC(), ID: w.ID,
 	}
 	switch err := claims.check(); {
@@ -255,6 +268,18 @@ func (v *Verifier) claims(payload []byte, now time.Time) (Claims, error) {
 		return Claims{}, ErrTooEarly
 	}
 	return claims, nil
+}
+
+// acrOf reads the level of a token. One without any is from before levels were named, and from a terminal: it goes on to be good for
+// everything. Anything but a level is 0, which check refuses.
+func acrOf(text string) int {
+	switch text {
+	case "", "2":
+		return maxACR
+	case "1":
+		return minACR
+	}
+	return 0
 }
 
 // canonical says whether text is base64url without padding in its one spelling: the decoders let line feeds and loose bits pass.

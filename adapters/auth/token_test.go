@@ -52,7 +52,7 @@ func (h hub) issue(t testing.TB, claims auth.Claims) string {
 }
 
 func officer() auth.Claims {
-	return auth.Claims{Role: journal.RoleOfficer, Subject: canary, Source: "crm", Issued: now, Expires: now.Add(time.Hour), ID: "token-1"}
+	return auth.Claims{Role: journal.RoleOfficer, Subject: canary, Source: "crm", ACR: 1, Issued: now, Expires: now.Add(time.Hour), ID: "token-1"}
 }
 
 func ofRole(role journal.Role) auth.Claims {
@@ -296,5 +296,38 @@ func BenchmarkVerify(b *testing.B) {
 		if _, err := h.Verify(token, now); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestLevelsOfLogIn: a token names one; the terminal's default is the strongest; one from before levels were named stays good for everything.
+func TestLevelsOfLogIn(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	header, _, _ := parts(t, h.issue(t, officer()))
+	for acr, want := range map[int]int{0: 2, 1: 1, 2: 2} {
+		claims := officer()
+		claims.ACR = acr
+		token := h.issue(t, claims)
+		got, err := h.Verify(token, now)
+		require.NoError(t, err)
+		require.Equal(t, want, got.ACR)
+		require.Equal(t, want, got.Actor().ACR)
+		_, payload, _ := parts(t, token)
+		require.Contains(t, string(dec(t, payload)), fmt.Sprintf(`"acr":"%d"`, want))
+		old := strings.Replace(string(dec(t, payload)), fmt.Sprintf(`"acr":"%d",`, want), "", 1)
+		got, err = h.Verify(h.forge(string(dec(t, header)), old), now)
+		require.NoError(t, err)
+		require.Equal(t, 2, got.ACR)
+		for _, bad := range []string{`"0"`, `"3"`, `"02"`, `2`, `" 2"`} {
+			other := strings.Replace(string(dec(t, payload)), fmt.Sprintf(`"acr":"%d"`, want), `"acr":`+bad, 1)
+			_, err = h.Verify(h.forge(string(dec(t, header)), other), now)
+			require.ErrorIs(t, err, auth.ErrToken, bad)
+		}
+	}
+	for _, acr := range []int{-1, 3} {
+		claims := officer()
+		claims.ACR = acr
+		_, err := h.Issue(claims)
+		require.Error(t, err)
 	}
 }

@@ -28,7 +28,8 @@ func (s *server) changeRoutes() {
 			"answer comes when it is durable. A repeat with the same Idempotency-Key and body is answered the same and counts once. " +
 			"`consents` are given or withdrawn in the same step. A correction (`change-corrected`, with its right effective date), a " +
 			"cancellation (`change-cancelled`), a verification (`change-verified`, registrars only), a reported death (`death-reported`: " +
-			"held, and shared with nobody) and a death taken back (`death-corrected`, registrars only) are told the same way.",
+			"held, and shared with nobody) and a death taken back (`death-corrected`, registrars only) are told the same way. Names, marital " +
+			"status, births and deaths need a resident who logged in with two factors (`acr` 2).",
 		body: changeBody{}, codes: tellCodes,
 	}), s.tell)
 	register(s, mayBehalf(route{
@@ -45,7 +46,7 @@ var (
 		citizen.CodeUnknownType, citizen.CodeUnknownPerson, citizen.CodePersonDeceased, citizen.CodeEffectiveTooFar, citizen.CodePostalCodeProvince,
 		citizen.CodeUnknownAgreement, citizen.CodeNotByConsent, citizen.CodeUnknownField, citizen.CodeNoSuchGrant,
 		citizen.CodeNotYourChange, citizen.CodeAlreadyCorrected, citizen.CodeAlreadyVerified, citizen.CodeAlreadyErased, citizen.CodeNotDead,
-		citizen.CodeNoCapacity,
+		citizen.CodeNoCapacity, codeWeakLogin,
 	}
 	tellCodes = slices.Concat(inputCodes, repeatCodes, []string{citizen.CodeStalePreview})
 )

@@ -21,7 +21,7 @@ func (s *server) deathRoutes() {
 		description: "Name the person exactly: as they are registered. The answer is the same whoever is named: it does not say whether " +
 			"there is such a person. A report is held until a registrar confirms it, and shared with nobody. Clerks and registrars report a " +
 			"death as a change, of type `death-reported`.",
-		body: deathBody{}, codes: repeatCodes,
+		body: deathBody{}, codes: append([]string{codeWeakLogin}, repeatCodes...),
 	}, s.reportDeath)
 	register(s, route{
 		method: http.MethodGet, path: "/v1/deaths", id: "deaths", tag: "deaths", roles: registrars,

@@ -25,6 +25,7 @@ const (
 	codeAccessReason     = "access-reason"
 	codeOnBehalf         = "on-behalf-of"
 	codeUnauthenticated  = "unauthenticated"
+	codeWeakLogin        = "insufficient-user-authentication"
 	codeForbidden        = "forbidden"
 	codeOthersStream     = "not-your-stream"
 	codeNotFound         = "not-found"
@@ -62,7 +63,9 @@ var answers = map[string]answer{
 	codeAccessReason:   {http.StatusBadRequest, "Send one X-Access-Reason header that says why you look: 1 to 500 characters, percent-encoded UTF-8."},
 	codeOnBehalf: {http.StatusBadRequest, "Send one X-On-Behalf-Of header that holds the id of a person for whom you act: " +
 		"GET /v1/me/acting-for lists them. Only residents act for others, and not in everything."},
-	codeUnauthenticated:  {http.StatusUnauthorized, "This needs a token: send it as Authorization: Bearer TOKEN."},
+	codeUnauthenticated: {http.StatusUnauthorized, "This needs a token: send it as Authorization: Bearer TOKEN."},
+	codeWeakLogin: {http.StatusUnauthorized, "The person has to log in with a second factor for this: send a token from such a log-in. The " +
+		"WWW-Authenticate header names the acr_values to ask for (RFC 9470)."},
 	codeForbidden:        {http.StatusForbidden, "The role of your token may not do this."},
 	codeOthersStream:     {http.StatusForbidden, "This stream is another ministry's."},
 	codeNotFound:         {http.StatusNotFound, "There is nothing here for you."},
@@ -122,6 +125,7 @@ type problem struct {
 	Errors  []fault        `json:"errors,omitempty" doc:"of an input: everything that is wrong with it"`
 	Preview *previewResult `json:"preview,omitempty" doc:"of stale-preview: what holds now"`
 	allow   string         // of a 405
+	acr     int            // of insufficient-user-authentication: what would do
 	cause   error          // of a 500: logged, never sent
 }
 
@@ -161,7 +165,11 @@ func (p *problem) GetHeaders() http.Header {
 	h := http.Header{}
 	switch p.Status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="tellonce"`)
+		challenge := `Bearer realm="tellonce"`
+		if p.acr > 0 {
+			challenge += fmt.Sprintf(`, error="insufficient_user_authentication", acr_values="%d"`, p.acr)
+		}
+		h.Set("WWW-Authenticate", challenge)
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", p.allow)
 	case http.StatusServiceUnavailable:
@@ -227,11 +235,16 @@ func problemOf(ctx context.Context, err error) *problem {
 	var receipt *delivery.ReceiptError
 	var endpoint *delivery.EndpointError
 	var synthetic *delivery.SyntheticError
+	var weak *command.WeakLogin
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &rejection):
 		return rejected(rejection)
+	case errors.As(err, &weak):
+		p = newProblem(codeWeakLogin)
+		p.acr = weak.ACR
+		return p
 	case errors.As(err, &receipt):
 		at := fmt.Sprintf("/%d/%s", receipt.Index, receipt.Member)
 		return newProblem(codeReceipt, fault{Pointer: at, Code: codeReceipt, Detail: receipt.Detail})

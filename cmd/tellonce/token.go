@@ -26,6 +26,7 @@ type tokenRequest struct {
 	source   string
 	ministry string
 	days     int
+	acr      int
 }
 
 func (c *cli) tokenIssue() *cobra.Command {
@@ -59,6 +60,7 @@ func (c *cli) tokenIssue() *cobra.Command {
 	cmd.Flags().StringVar(&r.person, "person", "", "the source's reference of the citizen, or the name of the person in office")
 	cmd.Flags().StringVar(&r.source, "source", "import", "the source that knows the citizen under --person")
 	cmd.Flags().StringVar(&r.ministry, "ministry", "", "the ministry's id")
+	cmd.Flags().IntVar(&r.acr, "acr", 2, "how the bearer proved who they are: 1 with one factor, 2 with two")
 	cmd.Flags().IntVar(&r.days, "days", 1, "how long it is valid, 1 to 366")
 	return cmd
 }
@@ -72,6 +74,8 @@ func (r tokenRequest) check() error {
 		return errors.New("a citizen's token needs --person, the source's reference")
 	case r.role == string(journal.RoleMinistry) && r.ministry == "":
 		return errors.New("a ministry's token needs --ministry")
+	case r.acr != 1 && r.acr != 2:
+		return errors.New("--acr is 1 or 2")
 	case r.days < 1 || r.days > 366:
 		return errors.New("--days must be 1 to 366")
 	}
@@ -82,7 +86,7 @@ func (r tokenRequest) check() error {
 func (h *hub) actor(ctx context.Context, r tokenRequest) (journal.Actor, error) {
 	role := journal.Role(r.role)
 	kind, _ := role.Kind()
-	a := journal.Actor{Kind: kind, Role: role, Source: r.source, ID: r.person}
+	a := journal.Actor{Kind: kind, Role: role, Source: r.source, ID: r.person, ACR: r.acr}
 	switch role {
 	case journal.RoleCitizen:
 		ids, err := h.journal.Reference(ctx, r.source, r.person)
@@ -127,7 +131,7 @@ func (h *hub) openTokens(genesis journal.Genesis) error {
 // token is a signed token that speaks for an actor, valid from now.
 func (h *hub) token(actor journal.Actor, valid time.Duration) (string, error) {
 	now := time.Now()
-	claims := auth.Claims{Role: actor.Role, Subject: actor.ID, Ministry: actor.Ministry, Source: actor.Source, Issued: now, Expires: now.Add(valid)}
+	claims := auth.Claims{Role: actor.Role, Subject: actor.ID, Ministry: actor.Ministry, Source: actor.Source, ACR: actor.ACR, Issued: now, Expires: now.Add(valid)}
 	if actor.Role == journal.RoleMinistry {
 		claims.Subject = ""
 	}

@@ -45,20 +45,22 @@ func aims(eventType string, data map[string]any) (position int64, member string)
 	return int64(number), member
 }
 
-// aim reads what a change is about; others are left alone. ErrForbidden where the caller may tell nothing of its type.
+// aim reads what a change is about; others are left alone. ErrForbidden where the caller may tell nothing of its type, *WeakLogin where they
+// have to log in anew first.
 func (h *Handler) aim(ctx context.Context, actor journal.Actor, id citizen.ID, change *Change) error {
 	if !mayTell(actor, change.Type) || (change.Type == citizen.DeathReported && citizen.ID(actor.Citizen) == id) {
 		return ErrForbidden
 	}
 	position, member := aims(change.Type, change.Data)
 	if member == "" {
-		return nil
+		return h.strongEnough(actor, change.Type)
 	}
 	targets, err := h.targets(ctx, position)
-	if err == nil {
-		change.on = targets[0]
+	if err != nil {
+		return err
 	}
-	return err
+	change.on = targets[0]
+	return h.strongEnoughFor(actor, id, &change.on)
 }
 
 // targets reads what was told at positions.

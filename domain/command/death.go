@@ -20,11 +20,14 @@ var ErrNoReport = errors.New("command: there is no such report of a death")
 const kindDeathReport = "death-report"
 
 // ReportDeath takes a resident's report that somebody has died, whom they name exactly: by name and date of birth. What comes of it is not
-// said, and is one append under the command's id either way: whether the hub knows a person is nobody's business. Errors: ErrForbidden, a
-// rejection command-reused, ErrBusy and the store's.
+// said, and is one append under the command's id either way: whether the hub knows a person is nobody's business. Errors: ErrForbidden,
+// *WeakLogin, a rejection command-reused, ErrBusy and the store's.
 func (h *Handler) ReportDeath(ctx context.Context, c Command, who citizen.Identity, change Change) error {
 	if c.Actor.Kind != journal.ActorResident || !mayTell(c.Actor, citizen.DeathReported) {
 		return ErrForbidden
+	}
+	if err := h.strongEnough(c.Actor, citizen.DeathReported); err != nil {
+		return err
 	}
 	change.Type, change.Consents, change.Preview = citizen.DeathReported, nil, ""
 	matches, err := h.matches(ctx, []citizen.Identity{who})

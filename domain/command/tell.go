@@ -49,7 +49,7 @@ func (*StalePreview) Error() string { return "command: the rules have changed si
 
 // Tell is step 2 of a change's life. It appends one change: [grants or withdrawals of the form, the change, decided], in one step. A
 // correction, a cancellation, a verification, a death reported or taken back are told the same way. Errors: *citizen.Rejection,
-// *StalePreview, ErrForbidden, ErrBusy, and the store's.
+// *StalePreview, *WeakLogin, ErrForbidden, ErrBusy, and the store's.
 func (h *Handler) Tell(ctx context.Context, c Command, id citizen.ID, change Change) (Result, error) {
 	if err := h.aim(ctx, c.Actor, id, &change); err != nil {
 		return Result{}, err

@@ -97,6 +97,9 @@ type Actor struct {
 	Ministry string
 	// Source is the authenticated client: issuer of the caller's commands and namespace of its references.
 	Source string
+	// ACR is how a caller who logged in proved who they are: 1 with one factor, 2 with two. 0 is for callers who don't log in themselves: a
+	// source, the hub, a terminal. Tokens and sessions always say 1 or 2.
+	ACR int
 }
 
 // Format prints the role alone under every verb: an actor's ids never reach a log line by way of fmt.
