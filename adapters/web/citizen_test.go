@@ -284,7 +284,7 @@ func TestFormUnderWayIsItsWritersAlone(t *testing.T) {
 	at := mustParse(t, p.server.URL)
 	var drafts []*http.Cookie
 	for _, c := range b.client.Jar.Cookies(at) {
-		if c.Name == "tellonce-address-home" {
+		if c.Name == "tellonce-form-address-home" {
 			drafts = append(drafts, c)
 		}
 	}

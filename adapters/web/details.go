@@ -41,13 +41,22 @@ type detailsView struct {
 	Told  []toldLine
 	Seen  []seenLine
 	Asked bool // a newer version of an agreement asks the resident anew
+	Acts  bool // there is somebody for whom the reader may act
+	// Partly: the reader acts for the person in some things alone, and sees nothing else.
+	Partly bool
 }
 
-// latest bounds the lists of a page.
-const latest = 50
+// latest bounds the lists of a page; lately those that have a page of their own.
+const (
+	latest = 50
+	lately = 5
+)
 
 // details is the resident's first page: what the hub holds, what they told, and who saw it.
 func (s *server) details(r *request) error {
+	if r.ward != nil && len(r.ward.Scope) > 0 {
+		return s.mayOnly(r)
+	}
 	profile, err := s.Projection.Profile(r.Context(), r.citizen())
 	if err != nil {
 		return err
@@ -64,7 +73,14 @@ func (s *server) details(r *request) error {
 	if v.Asked, err = s.asked(r); err != nil {
 		return err
 	}
-	for _, c := range changes[:min(len(changes), latest)] {
+	if r.ward == nil {
+		wards, err := s.Projection.ActingFor(r.Context(), r.citizen())
+		if err != nil {
+			return err
+		}
+		v.Acts = len(wards) > 0
+	}
+	for _, c := range changes[:min(len(changes), lately)] {
 		line := toldLine{What: s.toldLabel(r.words, c.Type, c.Change.Type), At: c.RecordedAt, Receipt: c.Receipt}
 		if n := len(c.Since); n > 0 {
 			line.Note = s.mention(r, &c.Since[n-1])
@@ -77,47 +93,42 @@ func (s *server) details(r *request) error {
 	return s.show(r, http.StatusOK, "details", view{Title: r.say("details.title"), Data: v})
 }
 
+// facts lists what holds and, under the same label, what is announced, each with the page that changes it.
 func (s *server) facts(r *request, profile *citizen.Profile) []fact {
-	text := func(f citizen.Fact, name string) string { t, _ := f.Data[name].(string); return t }
-	registered, _ := profile.Latest(citizen.PersonRegistered, "")
-	latest := func(eventType, key string) (citizen.Fact, bool) {
-		if f, ok := profile.Latest(eventType, key); ok || (eventType != citizen.NameChanged && eventType != citizen.LanguageChanged) {
-			return f, ok
-		}
-		return registered, true // a name and a language are told with the registration
-	}
 	var out []fact
-	// add shows what holds and, under the same label, what is announced.
-	add := func(label, eventType, key, change string, lines func(citizen.Fact) []string) {
-		f := fact{Label: label, Change: change}
-		held, ok := latest(eventType, key)
+	for i := range forms {
+		f := &forms[i]
+		if f.Once { // not one of what holds
+			continue
+		}
+		line := fact{Label: r.say("resident." + f.Words + ".what"), Change: r.at("/" + f.Path)}
+		now, ok := held(profile, f.Type, f.Key)
 		if ok {
-			f.Lines, f.Since = lines(held), s.since(r, held.Effective)
+			line.Lines, line.Since = f.lines(r.words, now.Data), s.since(r, now.Effective)
 		}
-		if ok || change != "" {
-			out = append(out, f)
-		}
+		out = append(out, line)
 		for _, next := range profile.Announced {
-			if next.Type == eventType && next.Key == key && next.Position != held.Position {
-				out = append(out, fact{Label: label, Lines: lines(next), Since: s.since(r, next.Effective)})
+			if next.Type == f.Type && next.Key == f.Key && next.Position != now.Position {
+				out = append(out, fact{Label: line.Label, Lines: f.lines(r.words, next.Data), Since: s.since(r, next.Effective)})
 			}
 		}
-	}
-	add(r.say("details.name"), "name-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "given_names") + " " + text(f, "family_name")) })
-	out = append(out, fact{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(registered, "birth_date")))})
-	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
-		add(r.say("addresses."+kind), addressChanged, kind, "/"+r.lang()+"/address/"+kind, func(f citizen.Fact) []string { return r.words.addressLines(f.Data) })
-	}
-	add(r.say("details.contact"), "contact-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(text(f, "email"), phone(text(f, "phone"))) })
-	add(r.say("details.marital"), "marital-status-changed", "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("marital." + text(f, "status"))) })
-	add(r.say("details.language"), "language-changed", "", "", func(f citizen.Fact) []string {
-		if text(f, "language") == "" { // erased
-			return nil
+		if f.Type == citizen.NameChanged {
+			born, _ := profile.Latest(citizen.PersonRegistered, "")
+			out = append(out, fact{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(born.Data, "birth_date")))})
 		}
-		return nonEmpty(r.say("language." + text(f, "language")))
-	})
-	add(r.say("details.notices"), citizen.NoticePreference, "", "", func(f citizen.Fact) []string { return nonEmpty(r.say("notices." + text(f, "channel"))) })
+	}
 	return out
+}
+
+// mayOnly is the first page of somebody who acts for a person in some things alone: what they may change, and nothing that is known.
+func (s *server) mayOnly(r *request) error {
+	v := detailsView{Partly: true}
+	for i := range forms {
+		if f := &forms[i]; mayTellFor(r.ward, f.Type) {
+			v.Facts = append(v.Facts, fact{Label: r.say("resident." + f.Words + ".what"), Change: r.at("/" + f.Path)})
+		}
+	}
+	return s.show(r, http.StatusOK, "details", view{Title: r.say("details.title"), Data: v})
 }
 
 // since says since when a fact holds, or from which day to come.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -20,7 +21,10 @@ type receiptView struct {
 	NotTold   []answer
 	Taken     []answer // who had been given a wrong value, and was told that it is wrong
 	Over      bool     // nothing about it is awaited any more
-	Mine      bool     // a change of an address: with the words of these pages
+	Words     string   // of the form of what was told; empty: it has none, or is no change of its own
+	Lines     []string // what was told
+	Correct   bool     // it can be put right or taken back on a page
+	Link, All string   // paths of this receipt, and of all
 }
 
 // receiptLink is another change as a receipt names it.
@@ -33,19 +37,48 @@ func (s *server) receiptPage(r *request) error {
 		return err
 	}
 	title := r.say("receipt.title.any", "What", v.What)
-	if v.Mine {
-		title = r.say("receipt.title.address")
+	if v.Words != "" {
+		title = r.say("resident." + v.Words + ".done")
 	}
 	return s.show(r, http.StatusOK, "receipt", view{Title: title, Data: v})
 }
 
+// told is what a receipt's number stands for: of whom the page is about, or of somebody for whom they act in everything; the page is about
+// that person then.
+func (s *server) told(r *request) (projection.Told, error) {
+	if r.ward != nil && len(r.ward.Scope) > 0 { // who acts in some things alone sees nothing of the person
+		return projection.Told{}, errNoPage
+	}
+	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	if !errors.Is(err, projection.ErrNotFound) || r.ward != nil || r.actor.Kind != journal.ActorResident {
+		return told, err
+	}
+	wards, err := s.Projection.ActingFor(r.Context(), r.citizen())
+	if err != nil {
+		return told, err
+	}
+	for i := range wards {
+		if len(wards[i].Scope) > 0 {
+			continue
+		}
+		told, err := s.Projection.Receipt(r.Context(), wards[i].ID, r.PathValue("number"))
+		if !errors.Is(err, projection.ErrNotFound) {
+			r.ward = &wards[i]
+			return told, err
+		}
+	}
+	return told, projection.ErrNotFound
+}
+
 // receipt is a receipt as of now.
 func (s *server) receipt(r *request) (v receiptView, err error) {
-	told, err := s.Projection.Receipt(r.Context(), r.citizen(), r.PathValue("number"))
+	told, err := s.told(r)
 	if err != nil {
 		return v, err
 	}
-	v = receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Mine: told.Type == addressChanged, Over: true}
+	v = receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Over: true}
+	v.Link, v.All = r.at("/receipts/"+told.Receipt), r.at("/receipts")
+	s.whatWasTold(r, &told, &v)
 	if v.Taken, err = s.taken(r, &told); err != nil {
 		return v, err
 	}
@@ -71,6 +104,26 @@ func (s *server) receipt(r *request) (v receiptView, err error) {
 		}
 	}
 	return v, nil
+}
+
+// whatWasTold is the fact of a receipt as people read it, and what can be done about it.
+func (s *server) whatWasTold(r *request, told *projection.Told, v *receiptView) {
+	f := formOf(told.Change.Type, told.Change.Key)
+	if f == nil {
+		return
+	}
+	if told.Type == told.Change.Type {
+		v.Words = f.Words
+	}
+	if told.Type != journal.TypeChangeCancelled {
+		v.Lines = f.lines(r.words, told.Change.Data)
+	}
+	v.Correct = mayPutRight(told, f)
+}
+
+// mayPutRight says whether what was told can be corrected or taken back on pages.
+func mayPutRight(told *projection.Told, f *form) bool {
+	return f != nil && !f.Once && told.Type == told.Change.Type && told.Stands()
 }
 
 // isOver says whether a fact is answered for good.

@@ -24,7 +24,9 @@ type request struct {
 	words *words
 	route string // the pattern's path: what may stand in a log
 	actor journal.Actor
-	role  journal.Role // of who is signed in; RoleNone for nobody
+	role  journal.Role     // of who is signed in; RoleNone for nobody
+	ward  *projection.Ward // for whom a resident acts; nil: the page is about themself
+	base  string           // below the language, before the pages of a resident; empty for the residents' own
 }
 
 // pageFunc answers one request. What it returns as an error is answered by a plain page.
@@ -119,6 +121,7 @@ type view struct {
 	Name                  string // who is signed in; empty for nobody
 	Home                  string
 	SignedIn              bool
+	ActsFor               string // whom the page is about, where it is somebody for whom the reader acts
 }
 
 // problem is one thing wrong with a form: at a field (its id in the page), or about the whole of it.
@@ -138,6 +141,9 @@ func (v view) Of(field string) string {
 func (s *server) show(r *request, status int, name string, v view) error {
 	v.Lang, v.Path, v.OtherPath = r.lang(), r.URL.EscapedPath(), otherPath(r.Request)
 	v.Sandbox = s.Journal.Genesis().Mode == journal.ModeSandbox
+	if r.ward != nil {
+		v.ActsFor = r.ward.Name
+	}
 	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r.words, r.actor)
 	v.Home = "/" + v.Lang + homeOf(r.role)
 	if !v.SignedIn {
@@ -174,8 +180,16 @@ func (r *request) lang() string { return r.words.lang }
 // say is a text of the catalogue in the page's language; pairs are names and values of its placeholders.
 func (r *request) say(key string, pairs ...any) string { return r.words.say(key, pairs...) }
 
-// citizen is who a resident's page is about.
-func (r *request) citizen() citizen.ID { return citizen.ID(r.actor.Citizen) }
+// citizen is who a resident's page is about: the reader, or for whom they act.
+func (r *request) citizen() citizen.ID {
+	if r.ward != nil {
+		return r.ward.ID
+	}
+	return citizen.ID(r.actor.Citizen)
+}
+
+// at is the path of one of a resident's pages, in the same language.
+func (r *request) at(path string) string { return "/" + r.lang() + r.base + path }
 
 // form is a field of the posted form, as typed but for the space around it.
 func (r *request) form(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/journal"
 )
 
@@ -48,30 +47,45 @@ func (s *server) publicPages(handle handleFunc) {
 }
 
 func (s *server) residentPages(handle handleFunc) {
-	handle("GET", "/me", journal.RoleCitizen, s.details)
-	for _, kind := range []string{consent.AddressHome, consent.AddressMailing} {
-		of := func(page func(*request, string) error) pageFunc {
-			return func(r *request) error { return page(r, kind) }
-		}
-		handle("GET", "/address/"+kind, journal.RoleCitizen, of(s.addressPage))
-		handle("POST", "/address/"+kind, journal.RoleCitizen, of(s.addressPost))
-		handle("GET", "/address/"+kind+"/who", journal.RoleCitizen, of(s.whoPage))
-		handle("POST", "/address/"+kind+"/who", journal.RoleCitizen, of(s.whoPost))
-		handle("GET", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPage))
-		handle("POST", "/address/"+kind+"/check", journal.RoleCitizen, of(s.checkPost))
-	}
+	s.changePages(func(method, path string, page pageFunc) { handle(method, path, journal.RoleCitizen, s.behalf(page)) })
+	handle("GET", "/acting", journal.RoleCitizen, s.behalf(s.actingPage))
+	handle("POST", "/acting", journal.RoleCitizen, s.actingPost)
+	handle("GET", "/death", journal.RoleCitizen, s.deathPage)
+	handle("POST", "/death", journal.RoleCitizen, s.deathPost)
+	handle("GET", "/death/check", journal.RoleCitizen, s.deathCheck)
+	handle("POST", "/death/check", journal.RoleCitizen, s.deathConfirm)
+	handle("GET", "/death/done", journal.RoleCitizen, s.deathDone)
 	handle("GET", "/consents", journal.RoleCitizen, s.consentsPage)
 	handle("POST", "/consents", journal.RoleCitizen, s.consentsPost)
 	handle("GET", "/my-data", journal.RoleCitizen, s.myDataPage)
 	handle("GET", "/my-data/file", journal.RoleCitizen, s.myDataFile)
 	handle("GET", "/erasure", journal.RoleCitizen, s.erasurePage)
 	handle("POST", "/erasure", journal.RoleCitizen, s.erasurePost)
-	handle("GET", "/receipts/{number}", journal.RoleCitizen, s.receiptPage)
-	handle("GET", "/receipts/{number}/live", journal.RoleCitizen, s.receiptLive)
+}
+
+// changePages are where changes are told, and what became of them: for the reader, or for whom they act.
+func (s *server) changePages(handle func(method, path string, page pageFunc)) {
+	handle("GET", "/me", s.details)
+	for i := range forms {
+		q := &flow{form: &forms[i], path: forms[i].Path}
+		s.flowPages(handle, "/"+q.path, func(*request) (*flow, error) { return q, nil })
+	}
+	s.flowPages(handle, "/receipts/{number}/correct", s.correction)
+	handle("GET", "/receipts/{number}/cancel", s.cancelPage)
+	handle("POST", "/receipts/{number}/cancel", s.cancelPost)
+	handle("GET", "/receipts", s.receiptsPage)
+	handle("GET", "/receipts/{number}", s.receiptPage)
+	handle("GET", "/receipts/{number}/live", s.receiptLive)
 }
 
 func (s *server) ministryPages(handle handleFunc) {
 	handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
+	handle("GET", "/streams/{stream}/try", journal.RoleMinistry, s.tryChoice)
+	handle("GET", "/streams/{stream}/try/{way}", journal.RoleMinistry, s.tryPage)
+	handle("POST", "/streams/{stream}/try/{way}", journal.RoleMinistry, s.tryPost)
+	handle("GET", "/streams/{stream}/try/{way}/live", journal.RoleMinistry, s.tryLive)
+	handle("GET", "/streams/{stream}/endpoint", journal.RoleMinistry, s.endpointPage)
+	handle("POST", "/streams/{stream}/endpoint", journal.RoleMinistry, s.endpointPost)
 	handle("GET", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePage)
 	handle("POST", "/streams/{stream}/{lane}", journal.RoleMinistry, s.lanePost)
 }

@@ -9,11 +9,8 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 )
 
-// sessionCookie holds the session's token; draftCookie, with a kind of address behind it, a form under way.
-const (
-	sessionCookie = "tellonce-session"
-	draftCookie   = "tellonce-address-"
-)
+// sessionCookie holds the session's token.
+const sessionCookie = "tellonce-session"
 
 // session is who is signed in.
 func (s *server) session(r *http.Request) (journal.Actor, bool) {

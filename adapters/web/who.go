@@ -12,6 +12,7 @@ import (
 	"github.com/tellonce/hub/consent"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
+	"github.com/tellonce/hub/domain/projection"
 )
 
 // What these pages write on the log as their origin.
@@ -41,58 +42,89 @@ type recipient struct {
 // recipients says who would be told of a change, and who not.
 type recipients struct {
 	ByLaw, Agreed, Offers, Others []recipient
-	digest                        string
+	preview                       command.Preview
 }
 
 // told are those who will get the change.
 func (l *recipients) told() []recipient { return slices.Concat(l.ByLaw, l.Agreed) }
 
+// companion is who would be told of the same change of somebody else.
+type companion struct {
+	Name          string
+	Told, NotTold []recipient
+	list          recipients
+}
+
 // whoPage is step 2: who is told by law, and who only if the resident agrees. Nothing is ticked before they do.
-func (s *server) whoPage(r *request, kind string) error {
-	d, change, ok, err := s.ready(r, kind)
-	if err != nil {
+func (s *server) whoPage(r *request, q *flow) error {
+	d, all, ok, err := s.ready(r, q)
+	if !ok {
 		return err
 	}
-	if !ok {
-		return r.redirect("/address/" + kind)
-	}
-	return s.showWho(r, http.StatusOK, kind, d, change, "")
+	return s.showWho(r, http.StatusOK, q, d, all, "")
 }
 
 type whoView struct {
-	Kind    string
-	List    recipients
-	Warning string
+	Caption, For string
+	List         recipients
+	With         []companion
+	Warning      string
 }
 
-func (s *server) showWho(r *request, status int, kind string, d draft, change command.Change, warning string) error {
-	list, err := s.offer(r, d, change)
+func (s *server) showWho(r *request, status int, q *flow, d draft, all []command.Telling, warning string) error {
+	list, err := s.offer(r, d, all[0])
 	if err != nil {
 		return err
 	}
-	return s.show(r, status, "who", view{
-		Title: r.say("who.title"), Back: "/" + r.lang() + "/address/" + kind, Data: whoView{Kind: kind, List: list, Warning: warning},
-	})
+	with, err := s.others(r, q, d, all)
+	if err != nil {
+		return err
+	}
+	return s.show(r, status, "who", view{Title: r.say("who.title"), Back: q.link(r, ""), Data: whoView{
+		Caption: q.caption(r, "/who"), For: s.forMark(r), List: list, With: with, Warning: warning,
+	}})
+}
+
+// others is who would be told of those who change with the resident: as things stand, for a form's consents are its writer's own.
+func (s *server) others(r *request, q *flow, d draft, all []command.Telling) ([]companion, error) {
+	wards, err := s.chosen(r, q, d)
+	if err != nil || len(wards) == 0 {
+		return nil, err
+	}
+	law, err := s.Journal.FreshLaw(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	var out []companion
+	for _, one := range all[1:] {
+		at := slices.IndexFunc(wards, func(w projection.Ward) bool { return w.ID == one.ID })
+		if at < 0 { // they may not act for them any more since a moment ago: the confirmation is refused
+			continue
+		}
+		list, err := s.preview(r, one, law)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, companion{Name: wards[at].Name, Told: list.told(), NotTold: list.Others, list: list})
+	}
+	return out, nil
 }
 
 // whoPost takes step 2.
-func (s *server) whoPost(r *request, kind string) error {
-	d, change, ok, err := s.ready(r, kind)
-	if err != nil {
+func (s *server) whoPost(r *request, q *flow) error {
+	d, all, ok, err := s.ready(r, q)
+	if !ok {
 		return err
 	}
-	if !ok {
-		return r.redirect("/address/" + kind)
-	}
-	list, err := s.offer(r, draft{}, change)
+	list, err := s.offer(r, draft{}, all[0])
 	if err != nil {
 		return err
 	}
 	d.Agree, d.Stop, d.Chosen = picked(list.Offers, r.PostForm["agree"]), picked(list.Agreed, r.PostForm["stop"]), true
-	if err := s.keep(r, kind, d); err != nil {
+	if err := s.keep(r, q.name(), d); err != nil {
 		return err
 	}
-	return r.redirect("/address/" + kind + "/check")
+	return r.redirect(r.base + "/" + q.path + "/check")
 }
 
 // picked are the ids of what was on offer and is ticked, in the order of the offer.
@@ -123,14 +155,22 @@ func choices(change command.Change, d draft, law *journal.Law, lang string) []co
 }
 
 // offer asks twice: who is told as things stand, and who more if the resident agreed to everything.
-func (s *server) offer(r *request, d draft, change command.Change) (recipients, error) {
+func (s *server) offer(r *request, d draft, one command.Telling) (recipients, error) {
 	law, err := s.Journal.FreshLaw(r.Context())
 	if err != nil {
 		return recipients{}, err
 	}
-	now, err := s.preview(r, change, law)
+	now, err := s.preview(r, one, law)
 	if err != nil {
 		return recipients{}, err
+	}
+	out := recipients{ByLaw: now.ByLaw, Others: now.Others, preview: now.preview}
+	for _, had := range now.Agreed {
+		had.Ticked = contains(d.Stop, had.ID)
+		out.Agreed = append(out.Agreed, had)
+	}
+	if one.Change.Type == journal.TypeChangeCorrected || (r.ward != nil && !mayTellFor(r.ward, journal.TypeConsentGranted)) {
+		return out, nil
 	}
 	var all draft
 	for _, other := range now.Others {
@@ -140,46 +180,42 @@ func (s *server) offer(r *request, d draft, change command.Change) (recipients, 
 			}
 		}
 	}
-	change.Consents = choices(change, all, law, r.lang())
-	most, err := s.preview(r, change, law)
+	one.Change.Consents = choices(one.Change, all, law, r.lang())
+	most, err := s.preview(r, one, law)
 	if err != nil {
 		return recipients{}, err
 	}
-	out := recipients{ByLaw: now.ByLaw, Others: most.Others, digest: now.digest}
-	for _, one := range now.Agreed {
-		one.Ticked = contains(d.Stop, one.ID)
-		out.Agreed = append(out.Agreed, one)
-	}
-	for _, one := range most.Agreed {
-		if !slices.ContainsFunc(now.Agreed, func(had recipient) bool { return had.ID == one.ID }) {
-			one.Ticked = contains(d.Agree, one.ID)
-			out.Offers = append(out.Offers, one)
+	out.Others = most.Others
+	for _, more := range most.Agreed {
+		if !slices.ContainsFunc(now.Agreed, func(had recipient) bool { return had.ID == more.ID }) {
+			more.Ticked = contains(d.Agree, more.ID)
+			out.Offers = append(out.Offers, more)
 		}
 	}
 	return out, nil
 }
 
 // preview is who is told of a change with its consents: the same judgement as the confirmation's.
-func (s *server) preview(r *request, change command.Change, law *journal.Law) (recipients, error) {
-	preview, err := s.Command.Preview(r.Context(), r.actor, r.citizen(), change)
+func (s *server) preview(r *request, one command.Telling, law *journal.Law) (recipients, error) {
+	preview, err := s.previewOf(r.Context(), r.actor, one)
 	if err != nil {
 		return recipients{}, err
 	}
-	return s.sorted(r, change, preview, law), nil
+	return s.sorted(r, preview, law), nil
 }
 
-func (s *server) sorted(r *request, change command.Change, preview command.Preview, law *journal.Law) recipients {
-	out := recipients{digest: preview.Digest}
+func (s *server) sorted(r *request, preview command.Preview, law *journal.Law) recipients {
+	out := recipients{preview: preview}
 	for _, decision := range preview.Decisions {
 		a, ok := law.Agreement(decision.Agreement, decision.Version)
 		if !ok { // it ended just now: the digest will say so
 			continue
 		}
 		one := s.recipient(r, a)
-		one.Fields = inSentence(s.labels(r, change.Type, s.Journal.FieldNames(change.Type, decision.Fields)))
+		one.Fields = inSentence(s.labels(r, preview.Type, s.Journal.FieldNames(preview.Type, decision.Fields)))
 		switch {
 		case decision.Reason != consent.None:
-			one.Why = whyNot(r, a, change.Type, decision.Reason)
+			one.Why = whyNot(r, a, preview.Type, decision.Reason)
 			out.Others = append(out.Others, one)
 		case one.Statute:
 			out.ByLaw = append(out.ByLaw, one)
