@@ -21,8 +21,8 @@ const (
 type looker func() (data any, over bool, err error)
 
 // keepUpToDate tells a page what its lists say, whenever that changes, until nothing is awaited any more: server-sent events, each with the
-// lines of the page's lists.
-func (s *server) keepUpToDate(r *request, page string, look looker) error {
+// lines of the page's lists. A page that shows what does not stand on the log is looked at each livePause.
+func (s *server) keepUpToDate(r *request, page string, unlogged bool, look looker) error {
 	select {
 	case s.lives <- struct{}{}:
 		defer func() { <-s.lives }()
@@ -34,7 +34,10 @@ func (s *server) keepUpToDate(r *request, page string, look looker) error {
 	ctx, cancel := context.WithTimeout(r.Context(), liveTime)
 	defer cancel()
 	defer context.AfterFunc(s.Drain, cancel)()
-	live := &liveList{server: s, request: r, control: http.NewResponseController(r.w), page: page, read: look}
+	live := &liveList{server: s, request: r, control: http.NewResponseController(r.w), page: page, beat: liveBeat, read: look}
+	if unlogged {
+		live.beat = livePause
+	}
 	v, over, err := live.look(ctx)
 	if err != nil {
 		return err // somebody else's is answered as a page is
@@ -65,6 +68,7 @@ type liveList struct {
 	control *http.ResponseController
 	page    string // whose template "live" it is
 	read    looker
+	beat    time.Duration // how long the log is waited for
 	told    []byte
 	seen    int64 // the log's head before the last look
 }
@@ -115,7 +119,7 @@ func (l *liveList) await(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for {
-		wait, cancel := context.WithTimeout(ctx, liveBeat)
+		wait, cancel := context.WithTimeout(ctx, l.beat)
 		err := l.Journal.Store().Wait(wait, l.seen+1)
 		cancel()
 		if ctx.Err() != nil {
@@ -127,7 +131,7 @@ func (l *liveList) await(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if err := l.write(":\n\n"); err != nil {
+		if err := l.write(":\n\n"); err != nil || l.beat == livePause {
 			return err
 		}
 	}

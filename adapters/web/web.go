@@ -58,6 +58,7 @@ type Config struct {
 	Drain context.Context //nolint:containedctx // it is the hub's life, not a call's
 	// DryRunTime bounds a dry run on a page; default 20 s.
 	DryRunTime time.Duration
+	Console    Console // of ministries
 }
 
 // server is the pages of one hub.

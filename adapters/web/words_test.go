@@ -96,7 +96,7 @@ func TestCataloguesAreAlike(t *testing.T) {
 // sameInBoth are the texts that are the same in both languages.
 var sameInBoth = []string{
 	"continue", "service", "province.AB", "province.MB", "province.NU", "province.ON", "province.SK", "province.YT", "lane.type",
-	"agreements.version", "agreements.version-number", "agreement.title",
+	"agreements.version", "agreements.version-number", "agreement.title", "ministry.way.webhook", "ministry.way.kafka",
 }
 
 func TestFrenchTypography(t *testing.T) {

@@ -69,6 +69,7 @@ func (c *cli) demo(ctx context.Context, s serveConfig) error {
 	if s.personas, err = h.personas(ctx); err != nil {
 		return err
 	}
+	s.webhook.loopback = s.webhook.loopback || onLoopback(s.listen) // so that a ministry's pages can be tried to their end
 	return h.serve(ctx, s, func(url, operatorURL string) error {
 		if err := c.announce(url, operatorURL); err != nil {
 			return err

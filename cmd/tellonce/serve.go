@@ -91,6 +91,7 @@ type app struct {
 	public   net.Listener
 	operator net.Listener
 	webhooks *webhook.Client
+	lags     *delivery.LagWatch
 }
 
 // serve runs the hub until ctx ends, then stops gracefully: no new requests, waiting reads end at once, what is under way is finished.
@@ -107,6 +108,9 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	if a.webhooks, err = h.openWebhooks(s.webhook, a.registry); err != nil {
 		return err
 	}
+	if a.lags, err = a.openLags(); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
@@ -118,7 +122,8 @@ func (h *hub) serve(ctx context.Context, s serveConfig, ready func(url, operator
 	a.serveHTTP(group, work, a.public, public)
 	a.serveHTTP(group, work, a.operator, operator)
 	a.follow(group, work)
-	if err := errors.Join(a.tell(group, work), a.push(group, work), a.watch(group, work), a.carry(group, work)); err != nil {
+	group.Go(func() error { return a.keep(work, "lag", func() error { return a.lags.Run(work) }) })
+	if err := errors.Join(a.tell(group, work), a.push(group, work), a.carry(group, work)); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}
@@ -163,7 +168,7 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 	pages, err := web.New(web.Config{
 		Journal: a.journal, Command: a.command, Delivery: a.delivery, Projection: a.projection, Audit: a.audit,
 		Sessions: sessions{a.hub}, Personas: a.serveConfig.personas, Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now,
-		Drain: a.drain,
+		Drain: a.drain, Console: a.console(),
 	})
 	if err != nil {
 		return nil, nil, err

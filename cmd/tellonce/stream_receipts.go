@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tellonce/hub/adapters/kafka"
 	"github.com/tellonce/hub/domain/delivery"
@@ -126,15 +125,11 @@ func since(age time.Duration) string {
 	return " (for " + age.Truncate(time.Second).String() + ")"
 }
 
-// watch keeps an eye on how far behind the ministries are.
-func (a *app) watch(group *errgroup.Group, work context.Context) error {
-	w, err := delivery.NewLagWatch(delivery.LagWatchConfig{
+// openLags makes what keeps an eye on how far behind the ministries are.
+func (a *app) openLags() (*delivery.LagWatch, error) {
+	return delivery.NewLagWatch(delivery.LagWatchConfig{
 		Delivery: a.delivery, Logger: a.logger, Registerer: a.registry, StoppedAfter: a.stoppedAfter,
 	})
-	if err == nil {
-		group.Go(func() error { return a.keep(work, "lag", func() error { return w.Run(work) }) })
-	}
-	return err
 }
 
 // receipts reads what ministries answer by Kafka.

@@ -110,6 +110,13 @@ func (w *LagWatch) look(ctx context.Context) error {
 	return nil
 }
 
+// Stopped says whether a stream's ministry had stopped at the last look.
+func (w *LagWatch) Stopped(stream string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stopped[stream]
+}
+
 // owed is something that a ministry has left for too long.
 type owed struct {
 	what  string
