@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"domain/projection":     {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
 	"domain/audit":          {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal", "eventstore/merkle"},
 	"domain/notice":         {"consent", "domain/citizen", "domain/journal", "schemas", "eventstore", "eventstore/seal"},
-	"adapters/auth":         {"domain/journal"},
+	"adapters/auth":         {"domain/journal", "eventstore"},
 	"adapters/keys":         {"eventstore/seal"},
 	"adapters/kafka":        {"domain/delivery", "domain/journal", "schemas", "eventstore"},
 	"adapters/ministry":     {}, // other organisations import it
@@ -63,6 +63,9 @@ var libraries = map[string][]string{
 	"code.dny.dev/ssrf":                     {"adapters/webhook"},
 	"github.com/santhosh-tekuri/jsonschema": {"schemas"},
 	"github.com/lestrrat-go/jwx":            {"adapters/auth"},
+	"github.com/alexedwards/scs":            {"adapters/auth"},
+	"github.com/coreos/go-oidc":             {"adapters/auth"},
+	"golang.org/x/oauth2":                   {"adapters/auth"},
 	"github.com/danielgtaylor/huma":         {"adapters/httpapi"},
 	"github.com/nicksnyder/go-i18n":         {"adapters/web"},
 	"github.com/spf13/cobra":                {"cmd"},
