@@ -23,7 +23,7 @@ type Views interface {
 	Checkpoint(ctx context.Context, view string) (int64, error)
 	// Commit writes rows and moves the checkpoint from `from` to `to` in one transaction; a Conflict of kind ConflictView, and
 	// nothing written, if the checkpoint is not at from (another process folded first). from == to only writes rows. A row may be of
-	// another view.
+	// another view. If the machine fails, folds that nothing has followed on the log may be undone, rows written alone are not.
 	Commit(ctx context.Context, view string, from, to int64, rows []Row) error
 	// Drop removes a view's rows and checkpoint.
 	Drop(ctx context.Context, view string) error

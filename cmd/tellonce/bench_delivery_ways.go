@@ -33,7 +33,11 @@ func (s *benchServer) consume(way, name string, to *sink) error {
 	var follow func(token string) error
 	switch way {
 	case wayLog:
-		follow = func(string) error { return s.followLog(to) }
+		head, err := s.hub.journal.Head(s.context) // here, so that the first change comes after it
+		if err != nil {
+			return err
+		}
+		follow = func(string) error { return s.followLog(head.Position+1, to) }
 	case wayPull:
 		follow = func(token string) error { return s.pull(name, token, to) }
 	case waySSE:
@@ -62,13 +66,9 @@ func (s *benchServer) consume(way, name string, to *sink) error {
 }
 
 // followLog opens every change of the log as it comes.
-func (s *benchServer) followLog(to *sink) error {
-	head, err := s.hub.journal.Head(s.context)
-	if err != nil {
-		return err
-	}
+func (s *benchServer) followLog(from int64, to *sink) error {
 	store := s.hub.store
-	return eventstore.Follow(s.context, store, store, head.Position+1, 1000, func(page []eventstore.Recorded) error {
+	return eventstore.Follow(s.context, store, store, from, 1000, func(page []eventstore.Recorded) error {
 		entries, err := s.hub.journal.Open(s.context, page)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,8 @@ type Journal struct {
 	states   *lru.Cache[citizen.ID, *State]
 	law      atomic.Pointer[Law]
 	head     atomic.Int64 // latest recorded at seen, µs since the epoch
+	tail     *tail
+	desks    sync.Map // *desk by view
 }
 
 // Open returns the Journal of a log that has a genesis.
@@ -62,7 +65,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	j := &Journal{store: cfg.Store, keyring: cfg.Keyring, registry: cfg.Registry, clock: cfg.Clock, genesis: genesis, zone: zone, states: states}
+	j := &Journal{store: cfg.Store, keyring: cfg.Keyring, registry: cfg.Registry, clock: cfg.Clock, genesis: genesis, zone: zone, states: states, tail: newTail()}
 	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}

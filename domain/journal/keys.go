@@ -44,7 +44,7 @@ func (j *Journal) EvictErased(ctx context.Context) error {
 		return err
 	}
 	for from := head.Position + 1; ; {
-		recs, err := j.store.ReadAll(ctx, from, viewPage)
+		recs, err := j.tail.read(ctx, j.store, from, viewPage)
 		if err != nil {
 			return err
 		}
@@ -57,9 +57,6 @@ func (j *Journal) EvictErased(ctx context.Context) error {
 			}
 		}
 		from += int64(len(recs))
-		if len(recs) > 0 {
-			continue
-		}
 		if err := j.store.Wait(ctx, from); err != nil {
 			return err
 		}

@@ -319,7 +319,7 @@ func (p Protection) whole(ctx context.Context, read func() error) error {
 		if err := read(); err != nil {
 			return err
 		}
-		at, err := p.journal.store.Checkpoint(ctx, p.Name())
+		at, err := p.journal.Reached(ctx, p)
 		if err != nil || at > head.Position {
 			return err
 		}

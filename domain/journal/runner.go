@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tellonce/hub/eventstore"
 )
@@ -84,43 +87,147 @@ func (tx *ViewTx) rows() []eventstore.Row {
 // viewPage is how many records a view folds in one commit.
 const viewPage = 2000
 
-// CatchUp folds the log into a view up to (excluding) a position, and returns the view's checkpoint: at least `to`. Several processes may
-// do so at once: the checkpoint's compare-and-swap lets one of them win each page, and the others go on from there. If the process dies
-// here, the page is folded again from the checkpoint.
+// desk is where this process folds a view: one at a time, for of two who fold the same page one does so in vain.
+type desk struct {
+	turn chan struct{} // holds one token
+	runs atomic.Bool   // Run keeps the view: its checkpoint may stay behind records that it does not want
+
+	mu         sync.Mutex
+	checkpoint int64 // as this process last moved or read it; -1: not known
+	from, to   int64 // the log holds nothing from here to there (excluding) that the view wants
+}
+
+func (j *Journal) desk(view View) *desk {
+	d, ok := j.desks.Load(view.Name())
+	if !ok {
+		fresh := &desk{turn: make(chan struct{}, 1), checkpoint: -1}
+		fresh.turn <- struct{}{}
+		d, _ = j.desks.LoadOrStore(view.Name(), fresh)
+	}
+	return d.(*desk) //nolint:forcetypeassert // nothing else is stored
+}
+
+// reached is up to where a view whose checkpoint is at a position holds all of the log.
+func (d *desk) reached(checkpoint int64) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkpoint = checkpoint
+	if d.from <= checkpoint && checkpoint <= d.to {
+		return d.to
+	}
+	return checkpoint
+}
+
+// last is the checkpoint as this process knows it; -1 if it does not.
+func (d *desk) last() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.checkpoint
+}
+
+// unwanted notes that the log holds nothing for the view between two positions, of which the first is its checkpoint, or follows what was noted.
+func (d *desk) unwanted(from, to int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.to != from {
+		d.from = from
+	}
+	d.to = to
+}
+
+// Reached is up to where (excluding) a view holds all of the log: its checkpoint, and on from there as far as this process has seen that the
+// view wants nothing. It falls back when the view is dropped.
+func (j *Journal) Reached(ctx context.Context, view View) (int64, error) {
+	at, err := j.store.Checkpoint(ctx, view.Name())
+	if err != nil {
+		return at, err
+	}
+	return j.desk(view).reached(at), nil
+}
+
+// CatchUp folds the log into a view up to (excluding) a position, and returns up to where the view holds all of it: at least `to`, unless
+// the log ends before. Several processes may do so at once: the checkpoint's compare-and-swap lets one of them win each page, and the others
+// go on from there. If the process dies here, the page is folded again from the checkpoint.
 func (j *Journal) CatchUp(ctx context.Context, view View, to int64) (int64, error) {
 	for {
-		from, err := j.store.Checkpoint(ctx, view.Name())
-		if err != nil || from >= to {
-			return from, err
-		}
-		recs, err := j.store.ReadAll(ctx, from, viewPage)
-		if err != nil {
-			return from, err
-		}
-		if len(recs) == 0 {
-			return from, nil
-		}
-		if err := j.fold(ctx, view, from, recs); err != nil && !errors.Is(err, eventstore.ErrConflict) {
-			return from, err
+		at, more, err := j.foldPage(ctx, view, to, false)
+		if err != nil || !more {
+			return at, err
 		}
 	}
 }
 
-// Run keeps a view at the head until ctx ends.
+// Run keeps a view at the head until ctx ends. As long as nothing comes that the view wants, it costs no query of its own.
 func (j *Journal) Run(ctx context.Context, view View) error {
+	j.desk(view).runs.Store(true)
 	for {
-		head, err := j.Head(ctx)
+		at, more, err := j.foldPage(ctx, view, math.MaxInt64, true)
 		if err != nil {
 			return err
 		}
-		at, err := j.CatchUp(ctx, view, head.Position+1)
-		if err != nil {
-			return err
+		if more {
+			continue
 		}
 		if err := j.store.Wait(ctx, at); err != nil {
 			return err
 		}
 	}
+}
+
+// foldPage folds one page, unless the view has reached `to` or the head; more says that it may have to go on. With trust it begins where this
+// process last left the checkpoint, without a look: if another has moved it, the commit is refused.
+func (j *Journal) foldPage(ctx context.Context, view View, to int64, trust bool) (at int64, more bool, err error) {
+	d := j.desk(view)
+	select {
+	case <-d.turn:
+		defer func() { d.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+	checkpoint := d.last()
+	if checkpoint < 0 || !trust {
+		if checkpoint, err = j.store.Checkpoint(ctx, view.Name()); err != nil {
+			return checkpoint, false, err
+		}
+	}
+	if at = d.reached(checkpoint); at >= to {
+		return at, false, nil
+	}
+	recs, err := j.tail.read(ctx, j.store, at, viewPage)
+	if err != nil || len(recs) == 0 {
+		return at, false, err
+	}
+	next := at + int64(len(recs))
+	if wanted := wantedOf(view, recs); len(wanted) > 0 || !d.runs.Load() || next-checkpoint >= viewPage {
+		if err = j.fold(ctx, view, checkpoint, next, wanted); err == nil {
+			return d.reached(next), true, nil
+		}
+		d.forget() // it may have moved all the same
+		if errors.Is(err, eventstore.ErrConflict) {
+			return at, true, nil // another process was first: go on from where it is
+		}
+		return at, false, err
+	}
+	d.unwanted(at, next)
+	return next, true, nil
+}
+
+// forget makes the next fold look where the checkpoint is.
+func (d *desk) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkpoint = -1
+}
+
+// wantedOf are the records that a view wants.
+func wantedOf(view View, recs []eventstore.Recorded) []eventstore.Recorded {
+	var wanted []eventstore.Recorded
+	for i := range recs {
+		if view.Wants(recs[i].Type) {
+			wanted = append(wanted, recs[i])
+		}
+	}
+	return wanted
 }
 
 // Rebuild drops a view and folds the whole log again; progress, if not nil, is told how far of how much.
@@ -143,20 +250,14 @@ func (j *Journal) Rebuild(ctx context.Context, view View, progress func(done, to
 	return nil
 }
 
-func (j *Journal) fold(ctx context.Context, view View, from int64, recs []eventstore.Recorded) error {
-	wanted := make([]eventstore.Recorded, 0, len(recs))
-	for i := range recs {
-		if view.Wants(recs[i].Type) {
-			wanted = append(wanted, recs[i])
-		}
-	}
+func (j *Journal) fold(ctx context.Context, view View, checkpoint, next int64, wanted []eventstore.Recorded) error {
 	entries, err := j.Open(ctx, wanted)
 	if err != nil {
 		return err
 	}
 	tx := &ViewTx{store: j.store, view: view.Name(), pending: map[string][]byte{}}
 	if err := view.Apply(ctx, tx, entries); err != nil {
-		return fmt.Errorf("journal: view %s at position %d: %w", view.Name(), from, err)
+		return fmt.Errorf("journal: view %s at position %d: %w", view.Name(), checkpoint, err)
 	}
-	return j.store.Commit(ctx, view.Name(), from, from+int64(len(recs)), tx.rows())
+	return j.store.Commit(ctx, view.Name(), checkpoint, next, tx.rows())
 }

@@ -139,7 +139,8 @@ func TestRebuildEqualsTheFirstFold(t *testing.T) {
 // TestACrashInTheMiddleLeavesRowsAndCheckpointTogether: half of a page was folded when the process "died".
 func TestACrashInTheMiddleLeavesRowsAndCheckpointTogether(t *testing.T) {
 	t.Parallel()
-	j, ctx := journaltest.New(t, journaltest.Options{}), context.Background()
+	replicas, ctx := journaltest.Replicas(t, journaltest.Options{}, 2), context.Background()
+	j := replicas[0]
 	grow(t, j, 0, 10)
 	_, err := j.CatchUp(ctx, &counter{}, 21)
 	require.NoError(t, err)
@@ -161,13 +162,82 @@ func TestACrashInTheMiddleLeavesRowsAndCheckpointTogether(t *testing.T) {
 			return nil
 		}
 		stolen = true
-		_, err := j.CatchUp(ctx, &counter{}, 41)
+		_, err := replicas[1].CatchUp(ctx, &counter{}, 41)
 		return err
 	}}, 41)
 	require.NoError(t, err)
 	require.Equal(t, int64(41), at)
 	require.True(t, stolen)
 	allOnce(t, j, 20)
+}
+
+// skip appends n records that the counter does not want.
+func skip(t *testing.T, j *journal.Journal, n int) {
+	t.Helper()
+	step := journal.Step{}
+	for range n {
+		step.Events = append(step.Events, journal.New{Event: journal.AccessRefused{Route: "r"}, Aggregate: journal.LaneAggregate("s", 0), Cause: eventstore.NoCause})
+	}
+	_, err := j.Append(context.Background(), step)
+	require.NoError(t, err)
+}
+
+// TestWhatAViewDoesNotWantMovesNoCheckpoint: Run leaves the checkpoint behind such records, a reader knows that they hold nothing, and neither a
+// replica that folds, nor a view that is dropped, is overlooked.
+func TestWhatAViewDoesNotWantMovesNoCheckpoint(t *testing.T) {
+	t.Parallel()
+	replicas := journaltest.Replicas(t, journaltest.Options{}, 2)
+	j := replicas[0]
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	seen := make(chan int64, 64)
+	view := &counter{fail: func(entries []journal.Entry) error { seen <- entries[len(entries)-1].Position; return nil }}
+	go func() { _ = j.Run(ctx, view) }()
+	grow(t, j, 0, 1)
+	<-seen
+	total, err := j.CatchUp(ctx, &counter{}, 3)
+	require.NoError(t, err)
+	require.Equal(t, int64(3), total)
+	for range 20 {
+		skip(t, j, 50)
+		total += 50
+		at, err := j.CatchUp(ctx, &counter{}, total)
+		require.NoError(t, err)
+		require.Equal(t, total, at)
+	}
+	checkpoint, err := j.Store().Checkpoint(ctx, "counter")
+	require.NoError(t, err)
+	require.Equal(t, int64(3), checkpoint)
+	reached, err := j.Reached(ctx, view)
+	require.NoError(t, err)
+	require.Equal(t, total, reached)
+
+	at, err := replicas[1].CatchUp(ctx, &counter{}, total) // which knows nothing, and moves it
+	require.NoError(t, err)
+	require.Equal(t, total, at)
+	grow(t, replicas[1], 1, 1)
+	head, err := j.Head(ctx)
+	require.NoError(t, err)
+	_, err = j.CatchUp(ctx, &counter{}, head.Position+1)
+	require.NoError(t, err)
+	allOnce(t, j, 2)
+
+	require.NoError(t, replicas[1].Store().Drop(ctx, "counter"))
+	reached, err = j.Reached(ctx, view)
+	require.NoError(t, err)
+	require.Zero(t, reached)
+	_, err = j.CatchUp(ctx, &counter{}, head.Position+1)
+	require.NoError(t, err)
+	allOnce(t, j, 2)
+
+	skip(t, j, 3000) // but not for ever
+	grow(t, j, 2, 1)
+	_, err = j.CatchUp(ctx, &counter{}, head.Position+3003)
+	require.NoError(t, err)
+	allOnce(t, j, 3)
+	checkpoint, err = j.Store().Checkpoint(ctx, "counter")
+	require.NoError(t, err)
+	require.Equal(t, head.Position+3003, checkpoint)
 }
 
 func TestRunKeepsAViewAtTheHead(t *testing.T) {

@@ -240,7 +240,7 @@ func laneOf(id citizen.ID) int { return int(id[15]) % lanes }
 
 // wait returns when the log has grown, or after a time.
 func (n *Notices) wait(ctx context.Context, most time.Duration) error {
-	at, err := n.Journal.Store().Checkpoint(ctx, NewDue(n.Journal).Name())
+	at, err := n.Journal.Reached(ctx, NewDue(n.Journal))
 	if err != nil {
 		return err
 	}

@@ -230,7 +230,7 @@ func (f Figures) whole(ctx context.Context, first, last string) (map[string]uint
 			}
 			addCounts(out, rows)
 		}
-		at, err := f.journal.Store().Checkpoint(ctx, f.Name())
+		at, err := f.journal.Reached(ctx, f)
 		if err != nil || at > head.Position {
 			return out, err
 		}

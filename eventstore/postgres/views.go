@@ -2,9 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tellonce/hub/eventstore"
 )
@@ -17,12 +14,18 @@ const (
 
 	checkpointSQL = `SELECT position FROM checkpoints WHERE view = $1`
 	// A new view stands at 0 and has no row.
-	beginSQL  = `INSERT INTO checkpoints (view, position) VALUES ($1, 0) ON CONFLICT (view) DO NOTHING`
-	moveSQL   = `UPDATE checkpoints SET position = $3 WHERE view = $1 AND position = $2`
-	standsSQL = `SELECT position FROM checkpoints WHERE view = $1 FOR SHARE`
-	upsertSQL = `INSERT INTO views SELECT r.* FROM unnest($1::text[], $2::bytea[], $3::bytea[]) r
-		ON CONFLICT (view, key) DO UPDATE SET value = excluded.value`
-	deleteSQL = `DELETE FROM views v USING unnest($1::text[], $2::bytea[]) r (view, key) WHERE v.view = r.view AND v.key = r.key`
+	beginSQL = `INSERT INTO checkpoints (view, position) VALUES ($1, 0) ON CONFLICT (view) DO NOTHING`
+	// A fold in one round trip. It need not wait for the disk: all of it can be folded again, and no later record is durable before it is.
+	foldSQL = `WITH moved AS (UPDATE checkpoints SET position = $3 WHERE view = $1 AND position = $2 RETURNING position),
+		` + rowsSQL + ` SELECT set_config('synchronous_commit', 'off', true) FROM moved`
+	// Rows beside a fold, while nobody moves the checkpoint: a view that has no row there stands at 0.
+	besideSQL = `WITH stood AS (SELECT position FROM checkpoints WHERE view = $1 FOR SHARE),
+		moved AS (SELECT 1 WHERE coalesce((SELECT position FROM stood), 0) = $2 AND $2 = $3::bigint),
+		` + rowsSQL + ` SELECT 1 FROM moved`
+	rowsSQL = `written AS (INSERT INTO views SELECT r.* FROM unnest($4::text[], $5::bytea[], $6::bytea[]) r WHERE EXISTS (SELECT FROM moved)
+			ON CONFLICT (view, key) DO UPDATE SET value = excluded.value),
+		deleted AS (DELETE FROM views v USING unnest($7::text[], $8::bytea[]) r (view, key)
+			WHERE v.view = r.view AND v.key = r.key AND EXISTS (SELECT FROM moved))`
 )
 
 // Get returns the values in the order of keys; nil where there is none.
@@ -70,63 +73,27 @@ func (s *Store) Checkpoint(ctx context.Context, view string) (position int64, er
 	return position, err
 }
 
-// Commit writes rows (of this view or others) and moves the checkpoint from `from` to `to` in one transaction; from == to only writes rows.
+// Commit writes rows (of this view or others) and moves the checkpoint from `from` to `to` in one transaction; from == to only writes rows. If
+// the connection breaks nobody knows whether it happened: the caller reads the checkpoint again before it folds on.
 func (s *Store) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
-	if err := s.check(ctx); err != nil {
-		return err
-	}
-	tx, err := s.pool.Begin(ctx)
-	if err != nil && broken(err) && ctx.Err() == nil {
-		s.pool.Reset() // nothing has been done yet: once more, on a live connection
-		tx, err = s.pool.Begin(ctx)
-	}
-	if err == nil {
-		err = commitView(ctx, tx, view, from, to, rows)
-	}
-	if err == nil || errors.Is(err, eventstore.ErrConflict) {
-		return err
-	}
-	return s.failed("commit a view", err)
-}
-
-// commitView ends tx in any case. If the connection breaks at the commit nobody knows whether it happened: the caller reads the
-// checkpoint again before it folds on.
-func commitView(ctx context.Context, tx pgx.Tx, view string, from, to int64, rows []eventstore.Row) error {
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after the commit it does nothing
-	if err := moveCheckpoint(ctx, tx, view, from, to); err != nil {
-		return err
-	}
-	if err := writeRows(ctx, tx, rows); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
-}
-
-func moveCheckpoint(ctx context.Context, tx pgx.Tx, view string, from, to int64) error {
-	if from == to {
-		var at int64 // a new view stands at 0
-		if err := tx.QueryRow(ctx, standsSQL, view).Scan(&at); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		if at != from {
-			return &eventstore.Conflict{Kind: eventstore.ConflictView}
-		}
-		return nil
-	}
-	if from == 0 {
-		if _, err := tx.Exec(ctx, beginSQL, view); err != nil {
+	args, sql := []any{view, from, to}, foldSQL
+	switch {
+	case from == to:
+		sql = besideSQL
+	case from == 0:
+		if _, err := s.query(ctx, "begin a view", func([][]byte) {}, beginSQL, view); err != nil {
 			return err
 		}
 	}
-	moved, err := tx.Exec(ctx, moveSQL, view, from, to)
-	if err == nil && moved.RowsAffected() == 0 {
+	n, err := s.query(ctx, "commit a view", func([][]byte) {}, sql, append(args, rowArgs(rows)...)...)
+	if err == nil && n == 0 {
 		return &eventstore.Conflict{Kind: eventstore.ConflictView}
 	}
 	return err
 }
 
-// writeRows sets and deletes rows; of one that is named twice the last stands.
-func writeRows(ctx context.Context, tx pgx.Tx, rows []eventstore.Row) error {
+// rowArgs are the rows to set and to delete; of one that is named twice the last stands.
+func rowArgs(rows []eventstore.Row) []any {
 	type name struct{ view, key string }
 	last := make(map[name]int, len(rows))
 	for i := range rows {
@@ -146,17 +113,7 @@ func writeRows(ctx context.Context, tx pgx.Tx, rows []eventstore.Row) error {
 			set.views, set.keys, set.values = append(set.views, r.View), append(set.keys, notNull(r.Key)), append(set.values, r.Value)
 		}
 	}
-	if len(set.keys) > 0 {
-		if _, err := tx.Exec(ctx, upsertSQL, set.views, set.keys, set.values); err != nil {
-			return err
-		}
-	}
-	if len(deleted.keys) > 0 {
-		if _, err := tx.Exec(ctx, deleteSQL, deleted.views, deleted.keys); err != nil {
-			return err
-		}
-	}
-	return nil
+	return []any{set.views, set.keys, set.values, deleted.views, deleted.keys}
 }
 
 // Drop removes a view's rows and checkpoint.
