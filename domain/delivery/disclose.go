@@ -63,7 +63,7 @@ func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.Stre
 			conflicts, dropped = 0, &rows[0] // only drops: there may be more behind them
 			continue
 		}
-		messages, err := d.encode(ctx, v, event.Items, event.First, nil)
+		messages, err := d.letOut(ctx, v, event.Items, event.First, nil)
 		return messages, started.Add(D), err
 	}
 	return nil, time.Time{}, ErrBusy

@@ -11,6 +11,19 @@ import (
 	"github.com/tellonce/hub/eventstore/seal"
 )
 
+// letOut makes the bytes of what an append gave numbers or sent again. If the stream was paused before that append, they stay: whoever reads on
+// after the pause gets them again.
+func (d *Delivery) letOut(ctx context.Context, v *view, items []journal.DisclosedItem, first int64, recalled map[int64]bool) ([]Message, error) {
+	now, err := d.settings(ctx, v.stream.Stream)
+	if err == nil && now.Paused {
+		err = ErrPaused
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.encode(ctx, v, items, first, recalled)
+}
+
 // encode makes the bytes of items that have consecutive numbers; recalled ones get the placeholder.
 func (d *Delivery) encode(ctx context.Context, v *view, items []journal.DisclosedItem, first int64, recalled map[int64]bool) ([]Message, error) {
 	pairwise, err := d.pairwise(ctx, v, items)

@@ -58,7 +58,7 @@ func (d *Delivery) redeliver(ctx context.Context, pace *pace, stream journal.Str
 			return nil, time.Time{}, err
 		}
 		pace.faster()
-		messages, err := d.encode(ctx, v, items, from, recalled)
+		messages, err := d.letOut(ctx, v, items, from, recalled)
 		return messages, started.Add(D), err
 	}
 	return nil, time.Time{}, ErrBusy

@@ -23,10 +23,15 @@ type handout struct {
 // checker judges a log and everything that left the hub against the invariants.
 type checker struct {
 	*record
+	stored   []journal.Entry // as they can be opened at the end
 	streams  map[string]journal.StreamOpened
 	handouts []handout
+	sides    map[string][]delivery.Cursor // what replays sent, by their names
 	breaches []string
 	lanes    map[laneID]*laneRecord
+	steered  map[string]*streamRecord
+	replays  map[int64]journal.ReplayAsked
+	bytes    map[delivery.Cursor]map[string]string // of each number, by stream, as it was handed out first
 	// pairwise is a citizen's id for a ministry; empty once its secret is destroyed.
 	pairwise func(ministry string, id citizen.ID) string
 }
@@ -55,7 +60,8 @@ func (c *checker) breach(invariant int, format string, args ...any) {
 
 // check judges everything and returns what was breached.
 func (c *checker) check() []string {
-	c.lanes = map[laneID]*laneRecord{}
+	c.lanes, c.steered, c.replays = map[laneID]*laneRecord{}, map[string]*streamRecord{}, map[int64]journal.ReplayAsked{}
+	c.bytes = map[delivery.Cursor]map[string]string{}
 	for i := range c.entries {
 		switch event := c.entries[i].Event.(type) {
 		case journal.Disclosed:
@@ -64,12 +70,15 @@ func (c *checker) check() []string {
 			c.redelivered(int64(i), event)
 		case journal.Decided:
 			c.decided(int64(i), event)
+		default:
+			c.steering(int64(i), event)
 		}
 	}
 	for _, h := range c.handouts {
 		c.handedOut(h)
 	}
 	c.nothingLost()
+	c.nothingAskedLost()
 	return c.breaches
 }
 
@@ -100,17 +109,6 @@ func (c *checker) decided(at int64, d journal.Decided) {
 	}
 }
 
-func sameNames(a, b []string) bool {
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
-}
-
-func subset(some, of []string) bool {
-	return !slices.ContainsFunc(some, func(name string) bool { return !slices.Contains(of, name) })
-}
-
 func (c *checker) disclosed(at int64, d journal.Disclosed) {
 	l := c.lane(d.Stream, d.Lane)
 	if d.First != int64(len(l.items))+1 {
@@ -118,6 +116,10 @@ func (c *checker) disclosed(at int64, d journal.Disclosed) {
 	}
 	for _, item := range d.Items {
 		l.items, l.given = append(l.items, item), append(l.given, at)
+		if item.Kind == "synthetic" {
+			c.synthetic(at, &d, &item)
+			continue
+		}
 		id := c.subject(item.Position)
 		a, _ := c.agreement(item.Agreement, at)
 		// What waits for its day comes on it, maybe after what was told later.
@@ -150,8 +152,11 @@ func (c *checker) redelivered(at int64, r journal.Redelivered) {
 				l.recalled[n] = at
 			}
 		}
-		if _, recalled := l.recalled[n]; !recalled {
+		switch _, recalled := l.recalled[n]; {
+		case !recalled:
 			c.lawful(at, r.Stream, l.items[n-1])
+		case l.items[n-1].Kind == "synthetic":
+			c.breach(6, "at %d number %d of %s is recalled, which is about nobody", at, n, r.Stream)
 		}
 	}
 }
@@ -205,6 +210,9 @@ func (c *checker) handedOut(h handout) {
 			c.breach(4, "%s handed out number %d with nothing on the log between %d and %d that covers it", h.stream, n, h.before, h.after)
 			continue
 		}
+		if c.paused(h.stream, cover) {
+			c.breach(4, "%s handed out number %d, let out at %d, while it was paused", h.stream, n, cover)
+		}
 		since, recalled := l.recalled[n]
 		recalled = recalled && since <= cover
 		if recalled != m.Recalled() {
@@ -233,6 +241,7 @@ func (c *checker) cover(l *laneRecord, n int64, h handout) int64 {
 // content: a message says what its item permits of the fact, to the ministry alone (5).
 func (c *checker) content(stream string, m *delivery.Message, item journal.DisclosedItem) {
 	bytesOut := m.Structured()
+	c.same(stream, m.Cursor, string(bytesOut))
 	id := c.subject(item.Position)
 	for _, secret := range []string{id.String(), c.entries[item.Position].ID.String()} {
 		if bytes.Contains(bytesOut, []byte(secret)) {
@@ -240,7 +249,7 @@ func (c *checker) content(stream string, m *delivery.Message, item journal.Discl
 		}
 	}
 	for other, s := range c.streams {
-		if s.Ministry == c.streams[stream].Ministry {
+		if s.Ministry == c.streams[stream].Ministry || item.Kind == "synthetic" {
 			continue
 		}
 		if theirs := c.pairwise(s.Ministry, id); theirs != "" && bytes.Contains(bytesOut, []byte(theirs)) {
@@ -253,6 +262,10 @@ func (c *checker) content(stream string, m *delivery.Message, item journal.Discl
 		return
 	}
 	delete(data, "client_reference")
+	if item.Kind == "synthetic" {
+		c.madeUp(stream, m, &item, data)
+		return
+	}
 	if !hasValues(item.Kind) {
 		delete(data, "cursors")
 		delete(data, "subject")

@@ -287,3 +287,14 @@ func (r *record) names(eventType string, bits consent.FieldSet) []string {
 	}
 	return out
 }
+
+func sameNames(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+func subset(some, of []string) bool {
+	return !slices.ContainsFunc(some, func(name string) bool { return !slices.Contains(of, name) })
+}

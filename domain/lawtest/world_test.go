@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +44,7 @@ type world struct {
 	mu       sync.Mutex
 	noted    map[int64]journal.Entry
 	handouts []handout
+	sides    map[string][]delivery.Cursor
 	looks    int
 	version  int // of the library's agreement
 	refused  map[string]int
@@ -71,6 +74,7 @@ func memory(t *testing.T) string {
 func start(t *testing.T, seed uint64, store eventstore.Store, keys seal.KeyStore, seen func(eventstore.Store) eventstore.Store) *world {
 	w := &world{
 		t: t, random: rand.New(rand.NewPCG(seed, 1)), store: store, keys: keys, refused: map[string]int{}, accepted: map[string]int{}, noted: map[int64]journal.Entry{},
+		sides: map[string][]delivery.Cursor{},
 	}
 	w.clock.Store(time.Date(2026, 3, 1, 15, 0, 0, 0, time.UTC).UnixMicro())
 	ctx := context.Background()
@@ -196,6 +200,8 @@ func (w *world) done(what string, err error) {
 		w.refused["forbidden"]++
 	case errors.Is(err, command.ErrBusy), errors.Is(err, delivery.ErrBusy):
 		w.refused["busy"]++
+	case refusal(err) != "":
+		w.refused[refusal(err)]++
 	default:
 		w.t.Errorf("%s: %v", what, err)
 	}
@@ -237,13 +243,15 @@ func (w *world) drain(ctx context.Context) {
 	_, err := w.hubs[0].snapshots.Settle(ctx, nil)
 	require.NoError(w.t, err)
 	for _, a := range agreements(1) {
+		w.resume(h, a.Stream)(ctx)
 		for w.pull(ctx, h, a.Stream, false) > 0 {
 		}
 	}
+	w.carry(ctx)
 }
 
-// check judges the whole log and everything that left it.
-func (w *world) check(ctx context.Context) []string {
+// checker holds the whole log and everything that left it.
+func (w *world) checker(ctx context.Context) *checker {
 	j := w.late
 	var entries, noted []journal.Entry
 	for {
@@ -267,7 +275,9 @@ func (w *world) check(ctx context.Context) []string {
 		}
 		noted = append(noted, e)
 	}
-	c := &checker{record: newRecord(noted, w.registry, zone), streams: law.Streams, handouts: w.handouts}
+	c := &checker{
+		record: newRecord(noted, w.registry, zone), streams: law.Streams, handouts: slices.Clone(w.handouts), sides: maps.Clone(w.sides), stored: entries,
+	}
 	known := map[string]string{}
 	c.pairwise = func(ministry string, id citizen.ID) string {
 		key := ministry + id.String()
@@ -281,7 +291,13 @@ func (w *world) check(ctx context.Context) []string {
 		}
 		return known[key]
 	}
-	breaches := c.check()
+	return c
+}
+
+// check judges the log, and whether what is erased stays closed, what was looked at is known, and decisions re-derive.
+func (w *world) check(ctx context.Context) []string {
+	c := w.checker(ctx)
+	breaches, entries := c.check(), c.stored
 	looks := 0
 	for i := range entries {
 		if entries[i].Type == journal.TypeAccessed {
