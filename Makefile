@@ -1,11 +1,17 @@
-# Two commands: `make run` shows the hub, `make test` passes everything. Each does its own set-up.
+# Two commands: `make demo` shows the hub (`make run` without npm), `make test` passes everything. Each does its own set-up.
 GO    ?= go
 TOOL   = $(GO) tool -modfile=deploy/tools/go.mod
 
-.PHONY: run build check test test-kafka3 lint bench mutate clean
+.PHONY: run demo web build check test test-kafka3 lint bench mutate clean
 
 run: ## A sandbox with invented residents, on the embedded store
 	$(GO) run ./cmd/tellonce demo
+
+demo: web ## The same in the full look: needs npm, and says so and goes on without
+	$(GO) run ./cmd/tellonce demo
+
+web: ## The pages' full look, into adapters/web/dist
+	@deploy/dev/web
 
 build: ## bin/tellonce
 	$(GO) build -trimpath -o bin/tellonce ./cmd/tellonce
