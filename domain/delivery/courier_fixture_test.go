@@ -156,6 +156,27 @@ func (r *rounds) courier(owner string) (stop func()) {
 	return stop
 }
 
+// answers sets what the endpoint answers from now on; nil: it takes everything.
+func (r *rounds) answers(answer func([]delivery.Message) delivery.Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// takes sets how long the endpoint takes from now on.
+func (r *rounds) takes(long time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = long
+}
+
+// came is every request so far.
+func (r *rounds) came() []post {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.posts)
+}
+
 // Post is the endpoint.
 func (r *rounds) Post(ctx context.Context, e journal.EndpointSet, messages []delivery.Message) delivery.Outcome {
 	until, bounded := ctx.Deadline()

@@ -48,7 +48,7 @@ func TestACourierLosesNothing(t *testing.T) {
 		batch, lanes := rapid.SampledFrom([]int{1, 1, 2, 7, 100}).Draw(rt, "batch"), rapid.IntRange(1, 2).Draw(rt, "lanes")
 		seed, life := rapid.Uint64().Draw(rt, "seed"), deeds.Draw(rt, "deeds")
 		var wrong []string
-		synctest.Test(t, func(t *testing.T) { wrong = live(t, rand.New(rand.NewPCG(seed, 0)), people, batch, lanes, life) })
+		synctest.Test(t, func(t *testing.T) { wrong = live(t, seed, people, batch, lanes, life) })
 		if len(wrong) > 0 {
 			rt.Fatalf("%v", wrong)
 		}
@@ -56,15 +56,15 @@ func TestACourierLosesNothing(t *testing.T) {
 }
 
 // live plays one life and says what was wrong with it.
-func live(t *testing.T, random *rand.Rand, people, batch, lanes int, life []deed) []string {
-	brittle, j := newBrittle(t, random)
+func live(t *testing.T, seed uint64, people, batch, lanes int, life []deed) []string {
+	brittle, j := newBrittle(t, rand.New(rand.NewPCG(seed, 1)))
 	r := newRounds(t, j, people, lanes)
 	r.schedule = []time.Duration{0, time.Second, 12 * time.Second}
-	l := &liveEndpoint{rounds: r, random: random, mode: "healthy", granted: map[int]bool{}}
+	l := &liveEndpoint{rounds: r, random: rand.New(rand.NewPCG(seed, 0)), mode: "healthy", granted: map[int]bool{}}
 	for person := range people {
 		l.granted[person] = true
 	}
-	r.answer = l.answer
+	r.answers(l.answer)
 	r.endpoint(batch)
 	stops := []func(){r.courier("0")}
 	brittle.set(true)
@@ -243,6 +243,13 @@ func (s *brittleStore) set(brittle bool) {
 	s.brittle = brittle
 }
 
+// refuses sets which commits fail, beside those that do by chance.
+func (s *brittleStore) refuses(refuse func(view string, rows []eventstore.Row) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = refuse
+}
+
 func newBrittle(t *testing.T, random *rand.Rand) (*brittleStore, *journal.Journal) {
 	t.Helper()
 	store, err := sqlite.Open(context.Background(), sqlite.Config{Dir: t.TempDir(), Clock: time.Now})
@@ -276,7 +283,10 @@ func (s *brittleStore) Acquire(ctx context.Context, name, owner string, ttl time
 
 func (s *brittleStore) Commit(ctx context.Context, view string, from, to int64, rows []eventstore.Row) error {
 	before, after := s.chance()
-	if before || (s.refuse != nil && s.refuse(view, rows)) {
+	s.mu.Lock()
+	refuse := s.refuse
+	s.mu.Unlock()
+	if before || (refuse != nil && refuse(view, rows)) {
 		return errBrittle
 	}
 	err := s.Store.Commit(ctx, view, from, to, rows)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func TestACourierPushesInOrder(t *testing.T) {
 		r.tell(0, 1, 0)
 		r.courier("one")
 		time.Sleep(time.Minute)
-		require.Empty(t, r.posts, "there is no endpoint")
+		require.Empty(t, r.came(), "there is no endpoint")
 		r.endpoint(2)
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"1,2", "3"}, r.requests())
@@ -50,7 +51,7 @@ func TestACourierPushesInOrder(t *testing.T) {
 func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
 	courierTest(t, 4, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1, 2, 3, 1, 3)
-		r.answer = r.about(refused, 1)
+		r.answers(r.about(refused, 1))
 		r.endpoint(100)
 		began := time.Now()
 		r.courier("one")
@@ -73,7 +74,7 @@ func TestACourierFindsThePoisonAndParksIt(t *testing.T) {
 		r.until(func() bool { return len(r.parked()) == 3 })
 		require.Equal(t, []string{"A:1", "C:3", "D:4", "D:6", "A:7"}, r.arrived(0))
 
-		r.answer = nil
+		r.answers(nil)
 		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{Issuer: "test", ID: "1"}, r.stream, 0, 1, 5))
 		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{Issuer: "test", ID: "1"}, r.stream, 0, 1, 5), "repeated")
 		require.ErrorIs(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{}, r.stream, 0, 1, 5), delivery.ErrNotParked)
@@ -92,14 +93,14 @@ func TestAnEndpointThatIsDownUsesUpTheFirstAlone(t *testing.T) {
 			r.schedule = append(r.schedule, wait/60) // hours become minutes
 		}
 		r.tell(0, 1, 2, 0)
-		r.answer = func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "timeout", Down: true} }
+		r.answers(func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "timeout", Down: true} })
 		r.endpoint(100)
 		r.courier("one")
 		time.Sleep(75 * time.Minute)
 		require.Empty(t, r.parked())
 		r.until(func() bool { return len(r.parked()) > 0 })
 		require.Equal(t, []delivery.ParkedRange{{From: 1, To: 1, Attempts: 10, Code: "timeout"}}, r.parked())
-		r.answer = nil
+		r.answers(nil)
 		time.Sleep(maxProbe)
 		require.ElementsMatch(t, []string{"B:2", "C:3", "A:4"}, r.arrived(0))
 		r.covered()
@@ -121,7 +122,7 @@ const maxProbe = 6*time.Minute + time.Second
 func TestAnEventThatBringsAnEndpointDownHoldsBackItsPersonAlone(t *testing.T) {
 	courierTest(t, 4, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1, 2, 3, 0, 1, 2, 3)
-		r.answer = r.about(delivery.Outcome{Code: "http-503", Down: true}, 0, 1)
+		r.answers(r.about(delivery.Outcome{Code: "http-503", Down: true}, 0, 1))
 		r.endpoint(100)
 		r.courier("one")
 		time.Sleep(time.Minute)
@@ -140,19 +141,19 @@ func TestAnEndpointThatRefusesEverythingIsLeftAlone(t *testing.T) {
 						r.tell(person)
 					}
 				}
-				r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+				r.answers(func([]delivery.Message) delivery.Outcome { return refused })
 				r.endpoint(batch)
 				r.courier("one")
 				time.Sleep(3 * time.Second)
-				require.Less(t, len(r.posts), 20)
+				require.Less(t, len(r.came()), 20)
 				tried := map[int64]bool{}
-				for _, p := range r.posts {
+				for _, p := range r.came() {
 					if len(p.messages) == 1 {
 						tried[p.messages[0].Cursor.Number] = true
 					}
 				}
 				require.Less(t, len(tried), 14)
-				r.answer = nil
+				r.answers(nil)
 				time.Sleep(3 * time.Minute)
 				require.Len(t, r.arrived(0), 100)
 				require.Empty(t, r.parked())
@@ -168,20 +169,20 @@ func TestACourierHonoursRetryAfter(t *testing.T) {
 			courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
 				r.tell(0)
 				o.RetryAfter = 17 * time.Minute
-				r.answer = func([]delivery.Message) delivery.Outcome { return o }
+				r.answers(func([]delivery.Message) delivery.Outcome { return o })
 				r.endpoint(1)
 				r.courier("one")
 				time.Sleep(17*time.Minute - time.Second)
-				require.Len(t, r.posts, 1)
-				r.answer = nil
+				require.Len(t, r.came(), 1)
+				r.answers(nil)
 				time.Sleep(2 * time.Second)
 				require.Equal(t, []string{"A:1"}, r.arrived(0))
 
 				o.RetryAfter = 1000 * time.Hour // hardly what anybody means
-				r.answer = func([]delivery.Message) delivery.Outcome { return o }
+				r.answers(func([]delivery.Message) delivery.Outcome { return o })
 				r.tell(1)
 				time.Sleep(time.Second)
-				r.answer = nil
+				r.answers(nil)
 				time.Sleep(time.Hour)
 				require.Equal(t, []string{"A:1", "B:2"}, r.arrived(0))
 			})
@@ -192,7 +193,7 @@ func TestACourierHonoursRetryAfter(t *testing.T) {
 func TestAnEndpointThatIsGonePausesItsStream(t *testing.T) {
 	courierTest(t, 2, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1)
-		r.answer = func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "gone", Gone: true} }
+		r.answers(func([]delivery.Message) delivery.Outcome { return delivery.Outcome{Code: "gone", Gone: true} })
 		r.endpoint(10)
 		r.courier("one")
 		time.Sleep(time.Hour)
@@ -203,7 +204,7 @@ func TestAnEndpointThatIsGonePausesItsStream(t *testing.T) {
 		require.Equal(t, journal.PausedGone, settings.Why)
 		_, err = r.delivery.Next(r.ctx, r.stream, 0, 0, 1, time.Minute)
 		require.ErrorIs(t, err, delivery.ErrPaused)
-		r.answer = nil
+		r.answers(nil)
 		require.NoError(t, r.delivery.Resume(r.ctx, operator, journal.CommandID{}, r.stream))
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"A:1", "B:2"}, r.arrived(0))
@@ -231,13 +232,13 @@ func TestAPausedStreamWaits(t *testing.T) {
 func TestACourierGoesOnAfterARestart(t *testing.T) {
 	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1, 2, 1)
-		r.answer = r.about(refused, 1)
+		r.answers(r.about(refused, 1))
 		r.endpoint(1)
 		stop := r.courier("one")
 		time.Sleep(time.Second)
 		require.ElementsMatch(t, []string{"A:1", "C:3"}, r.arrived(0))
 		stop()
-		r.answer = nil
+		r.answers(nil)
 		r.tell(0, 1)
 		r.courier("two")
 		time.Sleep(3 * time.Second)
@@ -258,12 +259,12 @@ func TestASlowEndpointIsNotDown(t *testing.T) {
 						r.tell(person)
 					}
 				}
-				r.slow = 2 * time.Second
+				r.takes(2 * time.Second)
 				r.endpoint(batch)
 				r.courier("one")
 				time.Sleep(2 * time.Minute)
 				require.Len(t, r.arrived(0), 200)
-				for _, p := range r.posts {
+				for _, p := range r.came() {
 					require.Empty(t, p.code)
 				}
 				r.covered()
@@ -275,13 +276,13 @@ func TestASlowEndpointIsNotDown(t *testing.T) {
 func TestACourierDiesWhileItSends(t *testing.T) {
 	courierTest(t, 3, 1, func(t *testing.T, r *rounds) {
 		r.tell(0, 1, 2)
-		r.slow = 5 * time.Second
+		r.takes(5 * time.Second)
 		r.endpoint(2)
 		stop := r.courier("one")
 		time.Sleep(7 * time.Second)
 		stop()
 		require.Equal(t, []string{"1,2", "3 timeout"}, r.requests())
-		r.slow = 0
+		r.takes(0)
 		r.courier("two")
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"1,2", "3 timeout", "3"}, r.requests())
@@ -297,20 +298,18 @@ func TestWhatIsRedrivenIsNotForgotten(t *testing.T) {
 		r := newRounds(t, j, 2, 1)
 		r.schedule = shortly[:1]
 		r.tell(0)
-		r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+		r.answers(func([]delivery.Message) delivery.Outcome { return refused })
 		r.endpoint(2)
 		r.courier("one")
 		r.until(func() bool { return len(r.parked()) == 1 })
-		r.answer = nil
-		failed := false
-		brittle.refuse = func(_ string, rows []eventstore.Row) bool {
-			holds := !failed && slices.ContainsFunc(rows, func(row eventstore.Row) bool { return row.Key[0] == 'h' && row.Value != nil })
-			failed = failed || holds
-			return holds
-		}
+		r.answers(nil)
+		var failed atomic.Bool
+		brittle.refuses(func(_ string, rows []eventstore.Row) bool {
+			return slices.ContainsFunc(rows, func(row eventstore.Row) bool { return row.Key[0] == 'h' && row.Value != nil }) && !failed.Swap(true)
+		})
 		require.NoError(t, r.delivery.Redrive(r.ctx, operator, journal.CommandID{}, r.stream, 0, 1, 1))
 		time.Sleep(time.Minute)
-		require.True(t, failed)
+		require.True(t, failed.Load())
 		require.Equal(t, []string{"A:1"}, r.arrived(0))
 	})
 }
@@ -321,7 +320,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		r.held = 40
 		r.tell(slices.Repeat([]int{0}, r.held+50)...)
 		r.tell(1)
-		r.answer = r.about(refused, 0)
+		r.answers(r.about(refused, 0))
 		r.endpoint(100)
 		stop := r.courier("one")
 		time.Sleep(8 * time.Second)
@@ -333,7 +332,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 			}
 		}
 		stop() // and who takes over reads them all again
-		r.answer = nil
+		r.answers(nil)
 		r.courier("two")
 		time.Sleep(2 * time.Minute)
 		require.Len(t, r.arrived(0), r.held+51)
@@ -356,15 +355,16 @@ func TestACourierStopsAtOnce(t *testing.T) {
 func TestAWithdrawalIsHonouredByARetry(t *testing.T) {
 	courierTest(t, 1, 1, func(t *testing.T, r *rounds) {
 		r.tell(0)
-		r.answer = func([]delivery.Message) delivery.Outcome { return refused }
+		r.answers(func([]delivery.Message) delivery.Outcome { return refused })
 		r.endpoint(10)
 		r.courier("one")
 		time.Sleep(time.Second)
 		r.withdraw(0)
-		r.answer = nil
+		r.answers(nil)
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"A:1", "A:2"}, r.arrived(0))
-		last := r.posts[len(r.posts)-2:]
+		came := r.came()
+		last := came[len(came)-2:]
 		require.True(t, last[0].messages[0].Recalled())
 		require.Equal(t, "ended", attribute(&last[1].messages[0], "kind"))
 		r.covered()
