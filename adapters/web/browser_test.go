@@ -284,6 +284,7 @@ func TestBrowserMinistryAndOfficer(t *testing.T) {
 				number := p.tell(t)
 				b := p.tab(t, size.width, size.height)
 				b.signIn(lang, "moh")
+				b.click(`main table a`) // the stream, then its lane
 				b.click(`main table a`)
 				b.click(`main button[value="read"]`)
 				b.do(chromedp.Click(chromedp.CSS("summary")))

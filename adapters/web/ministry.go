@@ -13,37 +13,6 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 )
 
-// laneLine is one lane of a ministry's stream.
-type laneLine struct {
-	Stream, Title string
-	Lane, Lanes   int
-	Last          string
-	Path          string
-}
-
-// streamsPage lists the lanes of the ministry's streams.
-func (s *server) streamsPage(r *request) error {
-	status, err := s.Delivery.Status(r.Context())
-	if err != nil {
-		return err
-	}
-	law, err := s.Journal.FreshLaw(r.Context())
-	if err != nil {
-		return err
-	}
-	var lines []laneLine
-	for _, lane := range status {
-		if lane.Ministry != r.actor.Ministry {
-			continue
-		}
-		lines = append(lines, laneLine{
-			Stream: lane.Stream, Title: s.streamTitle(r.words, law, lane.Stream), Lane: lane.Lane, Last: r.words.number(int(lane.Last)),
-			Lanes: law.Streams[lane.Stream].Lanes, Path: lanePath(r.lang(), lane.Stream, lane.Lane),
-		})
-	}
-	return s.show(r, http.StatusOK, "streams", view{Title: r.say("streams.title"), Data: lines})
-}
-
 func lanePath(lang, stream string, lane int) string {
 	return "/" + lang + "/streams/" + url.PathEscape(stream) + "/" + strconv.Itoa(lane)
 }
@@ -90,15 +59,9 @@ const (
 
 // lane is the lane that the path names, if it is the ministry's own.
 func (s *server) lane(r *request) (delivery.LaneStatus, error) {
-	stream, err := s.Delivery.Stream(r.Context(), r.PathValue("stream"))
+	stream, err := s.ownStream(r)
 	if err != nil {
 		return delivery.LaneStatus{}, err
-	}
-	if stream.Ministry != r.actor.Ministry {
-		if err := s.Audit.Refused(r.Context(), r.actor, r.route, http.StatusForbidden); err != nil {
-			return delivery.LaneStatus{}, err
-		}
-		return delivery.LaneStatus{}, delivery.ErrNotYours
 	}
 	status, err := s.Delivery.Status(r.Context())
 	if err != nil {
@@ -137,7 +100,7 @@ func (s *server) lanePage(r *request) error {
 		}
 	}
 	return s.show(r, http.StatusOK, "lane", view{
-		Title: r.say("lane.title", "Stream", lane.Stream), Back: "/" + r.lang() + "/streams", Data: v,
+		Title: r.say("ministry.lane.title", "Stream", lane.Stream), Back: "/" + r.lang() + streamPath(lane.Stream, ""), Data: v,
 	})
 }
 

@@ -71,7 +71,11 @@ func (s *server) answer(r *request, role journal.Role, answer pageFunc) error {
 		return errNoPage
 	}
 	if r.Method == http.MethodPost {
-		r.Body = http.MaxBytesReader(r.w, r.Body, maxForm)
+		limit := int64(maxForm)
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") { // is read by the page that wants a file, and by no other
+			limit = maxUpload
+		}
+		r.Body = http.MaxBytesReader(r.w, r.Body, limit)
 		var large *http.MaxBytesError
 		if err := r.ParseForm(); errors.As(err, &large) {
 			return errTooLarge
@@ -95,7 +99,9 @@ func (s *server) fail(r *request, err error) {
 		status, key = http.StatusRequestEntityTooLarge, "problem.form"
 	case errors.Is(err, errForm):
 		status, key = http.StatusBadRequest, "problem.form"
-	case errors.Is(err, command.ErrBusy):
+	case errors.Is(err, delivery.ErrPaused):
+		status, key = http.StatusConflict, "problem.paused"
+	case errors.Is(err, command.ErrBusy), errors.Is(err, delivery.ErrBusy):
 		status, key = http.StatusServiceUnavailable, "problem.busy"
 	case r.Context().Err() != nil:
 		return // the reader is gone

@@ -80,6 +80,14 @@ func (s *server) changePages(handle func(method, path string, page pageFunc)) {
 
 func (s *server) ministryPages(handle handleFunc) {
 	handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
+	handle("GET", "/streams/{stream}", journal.RoleMinistry, s.streamPage)
+	handle("POST", "/streams/{stream}", journal.RoleMinistry, s.streamPost)
+	handle("GET", "/streams/{stream}/undelivered", journal.RoleMinistry, s.undeliveredPage)
+	handle("POST", "/streams/{stream}/undelivered", journal.RoleMinistry, s.undeliveredPost)
+	handle("GET", "/streams/{stream}/replay", journal.RoleMinistry, s.replayPage)
+	handle("POST", "/streams/{stream}/replay", journal.RoleMinistry, s.replayPost)
+	handle("GET", "/streams/{stream}/links", journal.RoleMinistry, s.linksPage)
+	handle("POST", "/streams/{stream}/links", journal.RoleMinistry, s.linksPost)
 	handle("GET", "/streams/{stream}/try", journal.RoleMinistry, s.tryChoice)
 	handle("GET", "/streams/{stream}/try/{way}", journal.RoleMinistry, s.tryPage)
 	handle("POST", "/streams/{stream}/try/{way}", journal.RoleMinistry, s.tryPost)

@@ -28,9 +28,9 @@ func TestMinistrySeesItsStreamFill(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	m := p.as(t, "en", "moh")
-	m.get("/en/streams", http.StatusOK).says("Your streams", "moh.health-card", "Health card", "Last number given").saysNot("library")
+	m.get("/en/streams", http.StatusOK).says("Your streams", "moh.health-card", "Health card", "Events wait").saysNot("library")
 	lane := m.get("/en/streams/moh.health-card/0", http.StatusOK)
-	lane.says("Stream moh.health-card", "Last number given: 0.", "No event has been read yet.")
+	lane.says("Events of stream moh.health-card", "Last number given: 0.", "No event has been read yet.")
 
 	// The address of the import waits; then the resident's own.
 	m.post("/en/streams/moh.health-card/0", url.Values{"do": {"read"}}, http.StatusOK).says("1 new event was read.", "Last number given: 1.", "1.0.1", "Not answered yet")
@@ -45,7 +45,7 @@ func TestMinistrySeesItsStreamFill(t *testing.T) {
 		says("1 event is marked as applied.", "Applied", "Not answered yet")
 	all := m.post("/en/streams/moh.health-card/0", url.Values{"do": {"apply"}, "from": {"1.0.1"}, "to": {"1.0.2"}}, http.StatusOK)
 	all.says("2 events are marked as applied.").saysNot("Mark as applied", "Mark all")
-	p.as(t, "fr", "moh").get("/fr/streams/moh.health-card/0", http.StatusOK).says("Flux moh.health-card", "Carte Santé", "Dernier numéro attribué\u00a0: 2.",
+	p.as(t, "fr", "moh").get("/fr/streams/moh.health-card/0", http.StatusOK).says("Événements du flux moh.health-card", "Carte Santé", "Dernier numéro attribué\u00a0: 2.",
 		"le 25 novembre 2026, 14\u00a0h\u00a005", "le 1er décembre 2026", "Appliqué")
 	p.quiet(t)
 }
