@@ -28,6 +28,9 @@ func deathFlow() *flow { return &flow{form: &deathForm, path: deathForm.Path} }
 // deathPage is step 1: who has died, and when.
 func (s *server) deathPage(r *request) error {
 	q := deathFlow()
+	if err := s.Command.StrongEnough(r.actor, q.Type); err != nil {
+		return err
+	}
 	d, ok := s.draft(r, q.name())
 	var problems []problem
 	if !ok || len(d.Done) > 0 {

@@ -27,8 +27,10 @@ func (s *server) flowPages(handle func(method, path string, page pageFunc), path
 			if r.Method == http.MethodPost && r.form("for") != s.forMark(r) { // in another window they went on for somebody else
 				return s.show(r, http.StatusConflict, "problem", view{Title: r.say("resident.other.title"), Data: r.say("resident.other.text")})
 			}
-			if begun, err := s.stepUp(r, q); begun || err != nil {
-				return err
+			if r.Method == http.MethodGet { // what was typed is kept before it is judged, and the log-in with it
+				if err := s.Command.StrongEnough(r.actor, q.Type); err != nil {
+					return err
+				}
 			}
 			return page(r, q)
 		}
@@ -41,9 +43,6 @@ func (s *server) flowPages(handle func(method, path string, page pageFunc), path
 	handle("POST", path+"/check", of(s.checkPost))
 	handle("GET", path+"/done", of(s.donePage))
 }
-
-// stepUp sends somebody to prove better who they are, where this kind of change needs it.
-func (s *server) stepUp(*request, *flow) (begun bool, err error) { return false, nil }
 
 // steps are the pages of a flow up to the confirmation.
 func (q *flow) steps() []string {

@@ -247,20 +247,35 @@ func TestActingForSomebody(t *testing.T) {
 	p.quiet(t)
 }
 
+// rosa registers somebody who lets Zoë tell her addresses, and nothing else.
+func (p *pages) rosa(t *testing.T) citizen.ID {
+	t.Helper()
+	ctx := context.Background()
+	ids, err := p.journal.Register(ctx, "import", "rosa")
+	require.NoError(t, err)
+	_, err = p.command.Tell(ctx, command.Command{Actor: journal.Actor{Kind: journal.ActorSource, ID: "import", Source: "import"}}, ids[0], command.Change{
+		Type: citizen.PersonRegistered, Effective: "2026-01-05",
+		Data: map[string]any{"given_names": "Rosa", "family_name": "Example", "birth_date": "1941-08-02", "language": "fr"},
+	})
+	require.NoError(t, err)
+	_, err = p.command.GrantProxy(ctx, command.Command{Actor: resident(ids[0])}, ids[0],
+		command.Proxying{Proxy: p.zoe, Kind: journal.ProxyAttorney, Scope: []string{"address-changed"}})
+	require.NoError(t, err)
+	return ids[0]
+}
+
 // TestActingInSomeThingsAlone shows nothing of the person.
 func TestActingInSomeThingsAlone(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
-	_, err := p.command.GrantProxy(context.Background(), command.Command{Actor: resident(p.luc)}, p.luc,
-		command.Proxying{Proxy: p.zoe, Kind: journal.ProxyAttorney, Scope: []string{"address-changed"}})
-	require.NoError(t, err)
-	told, err := p.command.Tell(context.Background(), command.Command{Actor: resident(p.luc)}, p.luc,
-		command.Change{Type: citizen.ContactChanged, Effective: "2026-11-25", Data: map[string]any{"email": "luc@example.ca"}})
+	rosa := p.rosa(t)
+	told, err := p.command.Tell(context.Background(), command.Command{Actor: resident(rosa)}, rosa,
+		command.Change{Type: citizen.ContactChanged, Effective: "2026-11-25", Data: map[string]any{"email": "rosa@example.ca"}})
 	require.NoError(t, err)
 	b := p.as(t, "en", "zoe")
 	b.get("/en/receipts/"+told.Receipt, http.StatusNotFound)
 	b.post("/en/acting", b.get("/en/acting", http.StatusOK).says("You may act in: address.").hidden(), http.StatusOK).
-		says("You are acting for Luc Fournier.", "Home address", "Mailing address").saysNot("luc@example.ca", "1958", "Contact", "Marital")
+		says("You are acting for Rosa Example.", "Home address", "Mailing address").saysNot("rosa@example.ca", "1941", "Contact", "Marital")
 	for _, path := range []string{"/name", "/contact", "/birth", "/receipts", "/receipts/" + told.Receipt, "/receipts/" + told.Receipt + "/correct"} {
 		b.get("/en"+path, http.StatusNotFound)
 	}
@@ -269,9 +284,9 @@ func TestActingInSomeThingsAlone(t *testing.T) {
 	check := b.post("/en/address/mailing/who", who.hidden(), http.StatusOK)
 	done := b.post("/en/address/mailing/check", check.hidden(), http.StatusOK)
 	require.Equal(t, "/en/address/mailing/done", done.path)
-	require.Len(t, p.of(t, p.luc, "address-changed"), 1)
+	require.Len(t, p.of(t, rosa, "address-changed"), 1)
 
-	_, err = p.command.EndProxy(context.Background(), command.Command{Actor: resident(p.luc)}, p.luc, p.zoe)
+	_, err = p.command.EndProxy(context.Background(), command.Command{Actor: resident(rosa)}, rosa, p.zoe)
 	require.NoError(t, err)
 	ended := b.get("/en/me", http.StatusOK)
 	require.Equal(t, "/en/acting", ended.path)

@@ -15,7 +15,7 @@ import (
 
 // residentStates are a resident's details, the forms that change them, and receipts.
 func residentStates() []pageState {
-	return []pageState{
+	list := []pageState{
 		{name: "resident-details", as: "zoe", open: goTo("/me")},
 		{name: "resident-details-new", as: "luc", open: goTo("/me")},
 		{name: "resident-details-asked-anew", as: "zoe", prepare: widerInForce, open: goTo("/me")},
@@ -49,7 +49,89 @@ func residentStates() []pageState {
 			head := s.receiptAt(b.t, s.cancelled)
 			return b.get("/"+lang+"/receipts/"+head, http.StatusOK)
 		}},
+		{name: "resident-receipt-birth", as: "zoe", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.get("/"+lang+"/receipts/"+s.birth, http.StatusOK)
+		}},
+		{name: "resident-receipts", as: "zoe", open: goTo("/receipts")},
+		{name: "resident-check-family", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+			path := "/" + lang + "/address/home"
+			mark := b.get(path, http.StatusOK).marks("with")["Mia Fournier"]
+			b.post(path, withAll(address(), "with", mark), http.StatusOK)
+			return b.post(path+"/who", nil, http.StatusOK)
+		}},
+		{name: "resident-who-family", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+			path := "/" + lang + "/address/home"
+			return b.post(path, withAll(address(), "with", b.get(path, http.StatusOK).marks("with")["Mia Fournier"]), http.StatusOK)
+		}},
+		{name: "resident-done-family", as: "zoe", prepare: ownHub, open: func(_ *scene, b *browser, lang string) *sheet {
+			path := "/" + lang + "/address/home"
+			b.post(path, withAll(address(), "with", b.get(path, http.StatusOK).marks("with")["Mia Fournier"]), http.StatusOK)
+			return b.post(path+"/check", b.post(path+"/who", nil, http.StatusOK).hidden(), http.StatusOK)
+		}},
+		{name: "resident-acting", as: "zoe", open: goTo("/acting")},
+		{name: "resident-acting-nobody", as: "luc", open: goTo("/acting")},
+		{name: "resident-acting-details", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet { return b.actFor(lang, "Mia Fournier") }},
+		{name: "resident-acting-partly", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet { return b.actFor(lang, "Rosa Example") }},
+		{name: "resident-acting-address", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+			b.actFor(lang, "Mia Fournier")
+			return b.get("/"+lang+"/address/home", http.StatusOK)
+		}},
+		{name: "resident-acting-other-window", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+			b.actFor(lang, "Mia Fournier")
+			return b.post("/"+lang+"/address/home", address(), http.StatusConflict)
+		}},
+		{name: "resident-correct", as: "zoe", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.get("/"+lang+"/receipts/"+s.receipt+"/correct", http.StatusOK)
+		}},
+		{name: "resident-correct-errors", as: "zoe", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.post("/"+lang+"/receipts/"+s.receipt+"/correct", with(address(), "city", ""), http.StatusUnprocessableEntity)
+		}},
+		{name: "resident-correct-check", as: "zoe", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.post("/"+lang+"/receipts/"+s.receipt+"/correct", with(address(), "street", "1 Other St"), http.StatusOK)
+		}},
+		{name: "resident-cancel", as: "zoe", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.get("/"+lang+"/receipts/"+s.contact+"/cancel", http.StatusOK)
+		}},
+		{name: "resident-cancel-refused", as: "zoe", prepare: cancelled, open: func(s *scene, b *browser, lang string) *sheet {
+			return b.get("/"+lang+"/receipts/"+s.receipt+"/cancel", http.StatusUnprocessableEntity)
+		}},
+		{name: "resident-death", as: "zoe", open: goTo("/death")},
+		{name: "resident-death-errors", as: "zoe", open: refused("/death", url.Values{"given_names": {"Luc"}, "death_date-year": {"2027"}})},
+		{name: "resident-death-check", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+			return b.post("/"+lang+"/death", someone(), http.StatusOK)
+		}},
+		{name: "resident-death-done", as: "zoe", prepare: ownHub, open: func(_ *scene, b *browser, lang string) *sheet {
+			return b.post("/"+lang+"/death/check", b.post("/"+lang+"/death", someone(), http.StatusOK).hidden(), http.StatusOK)
+		}},
 	}
+	for _, kind := range kinds { // the same steps for each
+		list = append(list,
+			pageState{name: "resident-" + kind.path, as: "zoe", open: goTo("/" + kind.path)},
+			pageState{name: "resident-" + kind.path + "-errors", as: "zoe", open: refused("/"+kind.path, kind.wrong)},
+			pageState{name: "resident-" + kind.path + "-check", as: "zoe", open: func(_ *scene, b *browser, lang string) *sheet {
+				b.post("/"+lang+"/"+kind.path, kind.form, http.StatusOK)
+				return b.post("/"+lang+"/"+kind.path+"/who", nil, http.StatusOK)
+			}},
+		)
+	}
+	return list
+}
+
+// actFor begins to act for somebody.
+func (b *browser) actFor(lang, name string) *sheet {
+	b.t.Helper()
+	acting := b.get("/"+lang+"/acting", http.StatusOK)
+	for n := range acting.root.Descendants() {
+		if n.Data == "section" && strings.Contains(textOf(n), name) {
+			for field := range n.Descendants() {
+				if attr(field, "name") == "person" {
+					return b.post("/"+lang+"/acting", url.Values{"person": {attr(field, "value")}}, http.StatusOK)
+				}
+			}
+		}
+	}
+	require.Fail(b.t, "nobody of this name")
+	return nil
 }
 
 func who(_ *scene, b *browser, lang string) *sheet {

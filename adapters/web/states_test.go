@@ -38,11 +38,13 @@ func states() []pageState {
 // ownHub is for a state whose open changes something: nothing has to happen before, but nobody else may see it.
 func ownHub(*testing.T, *scene) {}
 
-// scene is a hub on which things have happened: Zoë told an address and let the library know, one ministry applied it and one rejected it, and
+// scene is a hub on which things have happened: Zoë told an address and the birth of Mia and let the library know, Rosa lets her tell her addresses, one ministry applied it and one rejected it, and
 // an officer proposed a new version of an agreement that waits for another's approval.
 type scene struct {
 	*pages
 	receipt string // of Zoë's change
+	birth   string // of the birth of her child Mia
+	contact string // of her change of contact details
 	notice  string // token of the link in the notice about her e-mail address
 	// cancelled is the position of what took her change back, where that happened.
 	cancelled int64
@@ -60,6 +62,9 @@ func newScene(t *testing.T) *scene {
 	require.NoError(t, err)
 	s.notice, err = p.journal.NoticeLink(told.Position)
 	require.NoError(t, err)
+	s.contact = told.Receipt
+	_, s.birth = p.born(t, "Mia")
+	p.rosa(t)
 	p.as(t, "en", "officer").propose(wider(t), http.StatusOK)
 	return s
 }

@@ -18,23 +18,24 @@ func (w *WeakLogin) Error() string {
 // twoFactors is the strongest log-in that there is.
 const twoFactors = 2
 
-// strongEnough asks whether a resident's log-in is what the registry demands for a type. People in office and sources tell what others told
+// StrongEnough says whether a caller's log-in is what the registry demands for telling a type: nil, or a *WeakLogin. Use cases ask themselves;
+// a form asks before it is filled in. People in office and sources tell what others told
 // them, and answer for it themselves.
-func (h *Handler) strongEnough(actor journal.Actor, eventType string) error {
+func (h *Handler) StrongEnough(actor journal.Actor, eventType string) error {
 	if row, ok := h.journal.Registry().Row(eventType); ok {
 		return atLeast(actor, row.ACR)
 	}
 	return nil
 }
 
-// strongEnoughFor is strongEnough for what is about something told before: that fact's type counts. Where it is somebody else's, the answer
+// strongEnoughFor is StrongEnough for what is about something told before: that fact's type counts. Where it is somebody else's, the answer
 // must not show what stands there, and two factors are asked for whatever it is.
 func (h *Handler) strongEnoughFor(actor journal.Actor, id citizen.ID, on *target) error {
 	switch {
 	case citizen.ID(actor.Citizen) != id:
 		return atLeast(actor, twoFactors)
 	case on.subject == id:
-		return h.strongEnough(actor, on.fact.Type)
+		return h.StrongEnough(actor, on.fact.Type)
 	}
 	return nil
 }
