@@ -53,7 +53,7 @@ func (h *Handler) aim(ctx context.Context, actor journal.Actor, id citizen.ID, c
 	}
 	position, member := aims(change.Type, change.Data)
 	if member == "" {
-		return h.strongEnough(actor, change.Type)
+		return h.StrongEnough(actor, change.Type)
 	}
 	targets, err := h.targets(ctx, position)
 	if err != nil {

@@ -26,7 +26,7 @@ func (h *Handler) ReportDeath(ctx context.Context, c Command, who citizen.Identi
 	if c.Actor.Kind != journal.ActorResident || !mayTell(c.Actor, citizen.DeathReported) {
 		return ErrForbidden
 	}
-	if err := h.strongEnough(c.Actor, citizen.DeathReported); err != nil {
+	if err := h.StrongEnough(c.Actor, citizen.DeathReported); err != nil {
 		return err
 	}
 	change.Type, change.Consents, change.Preview = citizen.DeathReported, nil, ""
