@@ -25,6 +25,7 @@ type receiptView struct {
 	Lines     []string // what was told
 	Correct   bool     // it can be put right or taken back on a page
 	Link, All string   // paths of this receipt, and of all
+	Home      string   // path of the details
 }
 
 // receiptLink is another change as a receipt names it.
@@ -77,7 +78,7 @@ func (s *server) receipt(r *request) (v receiptView, err error) {
 		return v, err
 	}
 	v = receiptView{Number: told.Receipt, What: s.toldLabel(r.words, told.Type, told.Change.Type), At: told.RecordedAt, Over: true}
-	v.Link, v.All = r.at("/receipts/"+told.Receipt), r.at("/receipts")
+	v.Link, v.All, v.Home = r.at("/receipts/"+told.Receipt), r.at("/receipts"), r.at("/me")
 	s.whatWasTold(r, &told, &v)
 	if v.Taken, err = s.taken(r, &told); err != nil {
 		return v, err
