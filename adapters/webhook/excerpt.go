@@ -1,7 +1,10 @@
 package webhook
 
 import (
+	"bytes"
+	"encoding/base64"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -21,10 +24,10 @@ var encodedRun = regexp.MustCompile(`[A-Za-z0-9+/_=%-]{24,}`)
 var wordOr = regexp.MustCompile(`[\pL\pM\pN]+|\s+|.`)
 
 // excerpt is what may be kept of an answer: an endpoint that refuses an event often repeats it. Of words only those of plain letters stay
-// that are no part of the request, whatever their case and accents; digits and all else that is not ASCII go. Printable ASCII, at most 200
-// bytes.
+// that are no part of the request, whatever their case and accents, nor base64 of one; digits and all else that is not ASCII go. Printable
+// ASCII, at most 200 bytes.
 func excerpt(answer, request []byte) string {
-	held := words(string(request))
+	r := requested{held: words(string(request)), lower: bytes.ToLower(request)}
 	text := encodedRun.ReplaceAllStringFunc(string(answer), func(run string) string {
 		if strings.ContainsAny(run, "0123456789+/=%") {
 			return hidden
@@ -33,7 +36,7 @@ func excerpt(answer, request []byte) string {
 	})
 	var b strings.Builder
 	for _, part := range wordOr.FindAllString(text, -1) {
-		if clean := cleanPart(part, held); clean != hidden || !strings.HasSuffix(b.String(), hidden) {
+		if clean := r.clean(part); clean != hidden || !strings.HasSuffix(b.String(), hidden) {
 			b.WriteString(clean)
 		}
 		if b.Len() >= maxExcerpt {
@@ -44,7 +47,13 @@ func excerpt(answer, request []byte) string {
 	return out[:min(len(out), maxExcerpt)]
 }
 
-func cleanPart(part string, held []string) string {
+// requested is what a request held, as it is looked for in an answer.
+type requested struct {
+	held  []string
+	lower []byte
+}
+
+func (r *requested) clean(part string) string {
 	first := part[0]
 	switch {
 	case strings.TrimSpace(part) == "":
@@ -56,10 +65,26 @@ func cleanPart(part string, held []string) string {
 			return hidden
 		}
 		return part
-	case !isPlain(part) || len(part) > maxWord || isHeld(strings.ToLower(part), held):
+	case !isPlain(part) || len(part) > maxWord || isHeld(strings.ToLower(part), r.held) || r.encoded(part):
 		return hidden
 	}
 	return part
+}
+
+// encoded says whether a word is base64 of a piece of the request: four letters give three bytes, at whatever place they begin. Real words give
+// bytes that no text has.
+func (r *requested) encoded(word string) bool {
+	for from := 0; from+4 <= len(word); from++ {
+		piece, err := base64.StdEncoding.DecodeString(word[from : from+4])
+		if err != nil {
+			continue
+		}
+		piece = bytes.ToLower(piece)
+		if bytes.Contains(r.lower, piece) || slices.ContainsFunc(r.held, func(h string) bool { return strings.Contains(h, string(piece)) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // isPlain says whether a word is of ASCII letters alone.

@@ -170,7 +170,7 @@ func (c *courier) next(ctx context.Context, e errand, after int64, limit int, wa
 	if ctx.Err() != nil {
 		return true, true, ctx.Err() // what was sent is sent again: nothing was noted
 	}
-	c.settle(e.ledger, page.Messages, s.fates)
+	c.settle(e.ledger, page.Messages, s.fates, c.quotes(ctx, page.Messages, s.fates))
 	if c.window = min(2*c.window, singles); s.late { // as many as it can take in that time
 		c.window = max(len(s.fates), 1)
 	}
@@ -184,14 +184,14 @@ func (c *courier) next(ctx context.Context, e errand, after int64, limit int, wa
 // settle notes what became of messages. What was not tried waits. An endpoint that is down uses up attempts only of what is first in the lane:
 // so the first is given up after its whole schedule, and the others have all of theirs left. Every second probe is an event that was tried the
 // least: if it is some event that brings the endpoint down, another one shows that it serves.
-func (c *courier) settle(l *ledger, messages []Message, fates map[int64]Outcome) {
+func (c *courier) settle(l *ledger, messages []Message, fates map[int64]Outcome, quotes map[int64][]byte) {
 	now := c.delivery.journal.Clock()
 	for i := range messages {
 		number := messages[i].Cursor.Number
 		outcome, tried := fates[number]
 		if tried && outcome.Code == "" {
 			if l.held[number] != nil {
-				l.quote(number, "")
+				l.quote(number, nil)
 			}
 			l.drop(number)
 			continue
@@ -209,7 +209,7 @@ func (c *courier) settle(l *ledger, messages []Message, fates map[int64]Outcome)
 		default:
 			h.attempts++
 			h.code = outcome.Code
-			l.quote(number, outcome.Excerpt)
+			l.quote(number, quotes[number])
 			h.next, _ = c.retryAt(now, h.attempts, outcome.RetryAfter)
 			c.Logger.Warn("an endpoint did not take an event", "stream", c.stream.Stream, "lane", c.lane, "number", number,
 				"attempts", h.attempts, "code", outcome.Code)

@@ -87,6 +87,7 @@ func (s *sending) try(ctx context.Context, messages []Message) {
 	case outcome.Code == "", len(messages) == 1:
 		s.record(messages, outcome)
 	case outcome.Down, outcome.Gone:
+		outcome.Excerpt = "" // it may be about anybody in the batch
 		s.record(messages[:1], outcome)
 		s.leave(messages)
 	default:

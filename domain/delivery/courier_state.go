@@ -40,7 +40,7 @@ type askedRange struct{ position, from, to int64 }
 //	c          → log generation, taken, position up to which it was looked for what is asked for again
 //	h number   → attempts, next attempt (µs since the epoch), code
 //	a position → askedRange
-//	x number   → Outcome.Excerpt of the last attempt; it stays while the number is parked
+//	x number   → Outcome.Excerpt of the last attempt, closed under the key of whom it is about; it stays while the number is parked
 type ledger struct {
 	store   eventstore.Store
 	view    string
@@ -168,14 +168,8 @@ func (l *ledger) drop(number int64) {
 	l.dirty[string(numberKey('h', number))] = nil
 }
 
-// quote keeps what an endpoint said last about a number; nothing forgets it.
-func (l *ledger) quote(number int64, excerpt string) {
-	var value []byte
-	if excerpt != "" {
-		value = []byte(excerpt)
-	}
-	l.dirty[string(numberKey('x', number))] = value
-}
+// quote keeps what an endpoint said last about a number, closed; nil forgets it.
+func (l *ledger) quote(number int64, sealed []byte) { l.dirty[string(numberKey('x', number))] = sealed }
 
 // first is the lowest number that is held; 0 for none.
 func (l *ledger) first() (lowest int64) {

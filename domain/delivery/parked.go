@@ -21,7 +21,7 @@ type ParkedRange struct {
 	From, To int64
 	Attempts int
 	Code     string // of the last attempt, as Outcome.Code
-	Excerpt  string // of the last attempt at the first of them, as Outcome.Excerpt; empty where a restore has lost it
+	Excerpt  string // of the last attempt at the first of them, as Outcome.Excerpt; empty where a restore has lost it, or the person is erased
 }
 
 // Parked lists what of a stream is parked, by lane and number, complete up to the head. Errors: ErrUnknownStream.
@@ -89,23 +89,6 @@ func (d *Delivery) Held(ctx context.Context, stream string) ([]HeldEvent, error)
 		}
 	}
 	return out, nil
-}
-
-// excerpts are what an endpoint said last about numbers of a lane, in their order.
-func (d *Delivery) excerpts(ctx context.Context, stream string, lane int, numbers []int64) ([]string, error) {
-	keys := make([][]byte, len(numbers))
-	for i, number := range numbers {
-		keys[i] = numberKey('x', number)
-	}
-	out := make([]string, len(numbers))
-	if len(keys) == 0 {
-		return out, nil
-	}
-	values, err := d.journal.Store().Get(ctx, courierName(stream, lane), keys...)
-	for i := range values {
-		out[i] = string(values[i]) // #nosec G602 -- a value for each key
-	}
-	return out, err
 }
 
 func (d *Delivery) catchUpStreams(ctx context.Context) error {

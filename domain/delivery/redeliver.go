@@ -132,13 +132,30 @@ func (d *Delivery) given(ctx context.Context, stream string, lane int, from, to 
 
 // subjectOf is the citizen behind a given number.
 func (d *Delivery) subjectOf(ctx context.Context, stream string, lane int, number int64) (citizen.ID, error) {
-	numbers, err := d.given(ctx, stream, lane, number, number)
+	subjects, err := d.subjects(ctx, stream, lane, number, number)
 	if err != nil {
 		return citizen.ID{}, err
 	}
-	recs, err := d.journal.Store().Read(ctx, numbers[0].item.Position)
+	return subjects[0], nil
+}
+
+// subjects are the citizens behind the given numbers from..to, in order; zero for nobody.
+func (d *Delivery) subjects(ctx context.Context, stream string, lane int, from, to int64) ([]citizen.ID, error) {
+	numbers, err := d.given(ctx, stream, lane, from, to)
 	if err != nil {
-		return citizen.ID{}, err
+		return nil, err
 	}
-	return citizen.ID(recs[0].Subject), nil
+	recs, err := d.journal.Store().Read(ctx, givenPositions(numbers)...)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[int64]citizen.ID, len(recs))
+	for i := range recs {
+		of[recs[i].Position] = citizen.ID(recs[i].Subject)
+	}
+	out := make([]citizen.ID, len(numbers))
+	for i := range numbers {
+		out[i] = of[numbers[i].item.Position]
+	}
+	return out, nil
 }
