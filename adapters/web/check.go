@@ -147,8 +147,11 @@ func (s *server) checkPost(r *request, q *flow) error {
 		return err
 	}
 	seen := strings.Split(r.form("preview"), ".")
-	if len(seen) != len(all) || slices.Contains(seen, "") {
+	switch {
+	case slices.Contains(seen, ""):
 		return errForm
+	case len(seen) != len(all): // somebody was among them for whom the reader may not act any more
+		return s.showCheck(r, http.StatusConflict, q, d, all, r.say("check.stale"))
 	}
 	asked := slices.Clone(all)
 	asked[0].Change.Consents = choices(all[0].Change, d, law, r.lang())

@@ -90,7 +90,15 @@ func (s *server) details(r *request) error {
 	for i := range seen[:min(len(seen), latest)] {
 		v.Seen = append(v.Seen, s.seen(r, &seen[i]))
 	}
-	return s.show(r, http.StatusOK, "details", view{Title: r.say("details.title"), Data: v})
+	return s.show(r, http.StatusOK, "details", view{Title: detailsTitle(r), Data: v})
+}
+
+// detailsTitle names nobody: titles stand in histories.
+func detailsTitle(r *request) string {
+	if r.ward != nil {
+		return r.say("resident.acting.details")
+	}
+	return r.say("details.title")
 }
 
 // facts lists what holds and, under the same label, what is announced, each with the page that changes it.
@@ -128,7 +136,7 @@ func (s *server) mayOnly(r *request) error {
 			v.Facts = append(v.Facts, fact{Label: r.say("resident." + f.Words + ".what"), Change: r.at("/" + f.Path)})
 		}
 	}
-	return s.show(r, http.StatusOK, "details", view{Title: r.say("details.title"), Data: v})
+	return s.show(r, http.StatusOK, "details", view{Title: detailsTitle(r), Data: v})
 }
 
 // since says since when a fact holds, or from which day to come.

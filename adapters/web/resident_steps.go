@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
@@ -261,8 +263,12 @@ func (r *request) order(id string, content []byte) command.Command {
 	if r.ward != nil { // the same for somebody else is another command
 		content = append([]byte(r.citizen().String()+"\n"), content...)
 	}
+	who := r.actor.Citizen.String()
+	if r.actor.Citizen == uuid.Nil {
+		who = r.actor.ID
+	}
 	return command.Command{
-		ID: id, Scope: "pages/" + r.actor.Citizen.String(), Content: content, Actor: r.actor, Issuer: journal.IssuerPages, Channel: r.channel(),
+		ID: id, Scope: "pages/" + who, Content: content, Actor: r.actor, Issuer: journal.IssuerPages, Channel: r.channel(),
 	}
 }
 
