@@ -145,6 +145,9 @@ func (s *Sandbox) Configure(config OIDCConfig) OIDCConfig {
 	return config
 }
 
+// Host is the host, with its port, at which the provider stands.
+func (s *Sandbox) Host() string { return s.config.Address }
+
 // ServeHTTP answers the provider's endpoints, to this machine's own names alone: a page of somewhere else that a name server sends here
 // finds nothing.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {

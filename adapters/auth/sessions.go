@@ -58,9 +58,10 @@ func NewSessions(config SessionsConfig) (*Sessions, error) {
 		return nil, err
 	}
 	store := &sessionStore{views: config.Views, box: box, lifetime: config.Lifetime}
-	manager := scs.New()
-	manager.Store, manager.HashTokenInStore = store, true
-	manager.IdleTimeout, manager.Lifetime = config.Idle, config.Lifetime
+	// scs.New would begin with a store in memory, whose goroutine nobody can stop for certain.
+	manager := &scs.SessionManager{
+		Store: store, HashTokenInStore: true, Codec: scs.GobCodec{}, IdleTimeout: config.Idle, Lifetime: config.Lifetime,
+	}
 	return &Sessions{manager: manager, store: store}, nil
 }
 
@@ -75,10 +76,15 @@ type login struct {
 	Name     string       `json:"name,omitempty"` // for the person to read
 }
 
+func (l login) actor() journal.Actor {
+	kind, _ := l.Role.Kind()
+	return journal.Actor{Kind: kind, Role: l.Role, ID: l.ID, Citizen: l.Citizen, Ministry: l.Ministry, Source: l.Source, ACR: l.ACR}
+}
+
 // The values of a session.
 const (
 	valueLogin = "login"
-	valueSeen  = "seen" // when it was last put off, UTC
+	valueSeen  = "seen" // when it was last put off, in seconds since 1970
 )
 
 // Start begins a session of an actor, whom pages call name, and returns its token. Whatever token the browser had before is worth nothing
@@ -97,7 +103,7 @@ func (s *Sessions) Start(ctx context.Context, actor journal.Actor, name string) 
 		return "", fmt.Errorf("auth: begin a session: %w", err)
 	}
 	s.manager.Put(ctx, valueLogin, string(value))
-	s.manager.Put(ctx, valueSeen, time.Now().UTC())
+	s.manager.Put(ctx, valueSeen, time.Now().Unix())
 	if token, _, err = s.manager.Commit(ctx); err != nil {
 		return "", fmt.Errorf("auth: begin a session: %w", err)
 	}
@@ -105,31 +111,44 @@ func (s *Sessions) Start(ctx context.Context, actor journal.Actor, name string) 
 	return token, nil
 }
 
-// Read returns whose session a token stands for; ok is false if it stands for none any more. A session that is used is put off.
-func (s *Sessions) Read(ctx context.Context, token string) (actor journal.Actor, name string, ok bool, err error) {
-	if token == "" {
-		return actor, "", false, nil
+// Use returns whose session a token stands for; ok is false if it stands for none any more. The session is put off: a person asked for a page.
+func (s *Sessions) Use(ctx context.Context, token string) (actor journal.Actor, name string, ok bool, err error) {
+	ctx, l, ok, err := s.load(ctx, token)
+	if err != nil || !ok {
+		return actor, "", false, err
 	}
-	if ctx, err = s.manager.Load(ctx, token); err != nil {
-		return actor, "", false, fmt.Errorf("auth: read a session: %w", err)
+	// A page must not cost a write. Within a twentieth of the idle time nothing is put off.
+	if seen := time.Unix(s.manager.GetInt64(ctx, valueSeen), 0); time.Since(seen) >= s.manager.IdleTimeout/20 {
+		s.manager.Put(ctx, valueSeen, time.Now().Unix())
+		_, _, _ = s.manager.Commit(ctx) // if the store fails now, the next page tries again
+	}
+	return l.actor(), l.Name, true, nil
+}
+
+// Stands says whether a token stands for a session still, and does not put it off: no person asked, but a page that is left open.
+func (s *Sessions) Stands(ctx context.Context, token string) (bool, error) {
+	_, _, ok, err := s.load(ctx, token)
+	return ok, err
+}
+
+// load returns a context with the token's session, and who it stands for.
+func (s *Sessions) load(ctx context.Context, token string) (context.Context, login, bool, error) {
+	var l login
+	if token == "" {
+		return ctx, l, false, nil
+	}
+	ctx, err := s.manager.Load(ctx, token)
+	if err != nil {
+		return ctx, l, false, fmt.Errorf("auth: read a session: %w", err)
 	}
 	text := s.manager.GetString(ctx, valueLogin)
 	if text == "" {
-		return actor, "", false, nil
+		return ctx, l, false, nil
 	}
-	var l login
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
-		return actor, "", false, fmt.Errorf("auth: read a session: %w", err)
+		return ctx, l, false, fmt.Errorf("auth: read a session: %w", err)
 	}
-	// A page must not cost a write. Within a twentieth of the idle time nothing is put off.
-	if seen := s.manager.GetTime(ctx, valueSeen); time.Since(seen) >= s.manager.IdleTimeout/20 {
-		s.manager.Put(ctx, valueSeen, time.Now().UTC())
-		_, _, _ = s.manager.Commit(ctx) // if the store fails now, the next page tries again
-	}
-	kind, _ := l.Role.Kind()
-	return journal.Actor{
-		Kind: kind, Role: l.Role, ID: l.ID, Citizen: l.Citizen, Ministry: l.Ministry, Source: l.Source, ACR: l.ACR,
-	}, l.Name, true, nil
+	return ctx, l, true, nil
 }
 
 // End ends a token's session for good, if there is one.

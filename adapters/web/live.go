@@ -125,7 +125,7 @@ func (l *liveList) await(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if _, ok := l.session(l.request.Request); !ok {
+		if !l.stands(l.request) {
 			return errNoPage
 		}
 		if err == nil {

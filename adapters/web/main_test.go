@@ -3,7 +3,6 @@ package web_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,35 +36,51 @@ import (
 // canary is a family name that may stand in pages, and nowhere else.
 const canary = "Canarynguyễn"
 
-// sessions keeps tokens in memory.
+// sessions keeps who is signed in in memory.
 type sessions struct {
-	mu     sync.Mutex
-	actors map[string]journal.Actor
+	mu   sync.Mutex
+	held map[string]held
 }
 
-func (s *sessions) Start(actor journal.Actor) (string, error) {
+type held struct {
+	actor journal.Actor
+	name  string
+}
+
+func newSessions() *sessions { return &sessions{held: map[string]held{}} }
+
+func (s *sessions) Start(_ context.Context, actor journal.Actor, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := uuid.NewString()
-	s.actors[token] = actor
+	s.held[token] = held{actor, name}
 	return token, nil
 }
 
-func (s *sessions) Read(token string) (journal.Actor, error) {
+func (s *sessions) Use(_ context.Context, token string) (journal.Actor, string, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	actor, ok := s.actors[token]
-	if !ok {
-		return actor, errors.New("no such session")
-	}
-	return actor, nil
+	h, ok := s.held[token]
+	return h.actor, h.name, ok, nil
+}
+
+func (s *sessions) Stands(ctx context.Context, token string) (bool, error) {
+	_, _, ok, err := s.Use(ctx, token)
+	return ok, err
+}
+
+func (s *sessions) End(_ context.Context, token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, token)
+	return nil
 }
 
 // end ends every session.
 func (s *sessions) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.actors)
+	clear(s.held)
 }
 
 // clock is a clock that a test can set.
@@ -127,7 +142,7 @@ func setup(t *testing.T) *pages {
 	p.zoe, p.luc = ids[0], ids[1]
 	p.config = web.Config{
 		Journal: p.journal, Command: p.command, Delivery: p.delivery, Projection: projection.New(p.journal), Audit: p.audit,
-		Sessions: &sessions{actors: map[string]journal.Actor{}}, Personas: p.personas(), Clock: p.clock.Now,
+		Sessions: newSessions(), Personas: p.personas(), Clock: p.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(p.logs, nil)),
 		Ministries: map[string]consent.Text{
 			"moh": {EN: "Ministry of Health", FR: "Ministère de la Santé"}, "mto": {EN: "Ministry of Transportation", FR: "Ministère des Transports"},
@@ -169,18 +184,24 @@ func (p *pages) personas() []web.Persona {
 	}
 }
 
+// serve starts the pages as they are configured, with the sandbox's identity provider beside them where there are personas.
 func (p *pages) serve(t *testing.T) {
 	t.Helper()
-	handler, err := web.New(p.config)
-	require.NoError(t, err)
 	mux := http.NewServeMux()
-	for _, pattern := range web.Patterns() {
-		mux.Handle(pattern, handler)
-	}
-	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(p.urls, r.RequestURI+"\n")
 		mux.ServeHTTP(w, r)
 	}))
+	p.config.SignIn, p.config.Chooser = nil, nil
+	if len(p.config.Personas) > 0 {
+		p.provide(t, mux)
+	}
+	handler, err := web.New(p.config)
+	require.NoError(t, err)
+	for _, pattern := range web.Patterns() {
+		mux.Handle(pattern, handler)
+	}
+	p.server.Start()
 	t.Cleanup(p.server.Close)
 }
 
@@ -198,12 +219,18 @@ func (p *pages) browser(t *testing.T) *browser {
 	return &browser{t: t, base: p.server.URL, client: &http.Client{Jar: jar}}
 }
 
-// as signs in as a persona.
+// as is signed in as a persona. How one signs in is tested in sign_in_test.go.
 func (p *pages) as(t *testing.T, lang, persona string) *browser {
 	t.Helper()
 	b := p.browser(t)
-	b.get("/"+lang+"/sign-in", http.StatusOK)
-	b.post("/"+lang+"/sign-in", url.Values{"persona": {persona}}, http.StatusOK)
+	for _, one := range p.config.Personas {
+		if one.ID == persona {
+			token, err := p.config.Sessions.Start(context.Background(), one.Actor, one.Name)
+			require.NoError(t, err)
+			b.client.Jar.SetCookies(mustParse(t, p.server.URL), []*http.Cookie{{Name: "tellonce-session", Value: token}})
+		}
+	}
+	b.get("/"+lang+"/", http.StatusOK)
 	return b
 }
 

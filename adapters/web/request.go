@@ -25,6 +25,7 @@ type request struct {
 	route string // the pattern's path: what may stand in a log
 	actor journal.Actor
 	role  journal.Role     // of who is signed in; RoleNone for nobody
+	name  string           // of who is signed in, as their provider says
 	ward  *projection.Ward // for whom a resident acts; nil: the page is about themself
 	base  string           // below the language, before the pages of a resident; empty for the residents' own
 }
@@ -45,12 +46,11 @@ var (
 func (s *server) page(lang, route string, role journal.Role, answer pageFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		req := &request{Request: r, w: w, words: s.pages[lang].words, route: route}
-		if actor, ok := s.session(r); ok {
-			req.actor, req.role = actor, actor.Role
-			req.Request = r.WithContext(journal.WithActor(r.Context(), actor))
-		}
 		w.Header().Set("Cache-Control", "no-store")
-		err := s.answer(req, role, answer)
+		err := s.session(req)
+		if err == nil {
+			err = s.answer(req, role, answer)
+		}
 		if err == nil {
 			return
 		}
@@ -62,8 +62,7 @@ func (s *server) answer(r *request, role journal.Role, answer pageFunc) error {
 	switch {
 	case role == anybody:
 	case r.role == journal.RoleNone:
-		http.Redirect(r.w, r.Request, "/"+r.lang()+"/sign-in", http.StatusSeeOther)
-		return nil
+		return s.signInFirst(r)
 	case r.role != role: // an authenticated client was refused: that is an event, as in the API
 		if err := s.Audit.Refused(r.Context(), r.actor, r.route, http.StatusNotFound); err != nil {
 			return err
@@ -89,7 +88,12 @@ func (s *server) answer(r *request, role journal.Role, answer pageFunc) error {
 // fail answers an error with a plain page. Only what is nobody's mistake but ours is logged, by its route and never by its URL.
 func (s *server) fail(r *request, err error) {
 	status, key := http.StatusInternalServerError, "problem.broken"
+	var weak *command.WeakLogin
 	switch {
+	case errors.As(err, &weak) && s.SignIn != nil:
+		if err = s.stepUp(r, weak); err == nil {
+			return
+		}
 	case errors.Is(err, errNoPage), errors.Is(err, projection.ErrNotFound), errors.Is(err, audit.ErrNotFound),
 		errors.Is(err, delivery.ErrUnknownStream), errors.Is(err, delivery.ErrUnknownLane):
 		status, key = http.StatusNotFound, "problem.no-page"
@@ -150,7 +154,7 @@ func (s *server) show(r *request, status int, name string, v view) error {
 	if r.ward != nil {
 		v.ActsFor = r.ward.Name
 	}
-	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r.words, r.actor)
+	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r)
 	v.Home = "/" + v.Lang + homeOf(r.role)
 	if !v.SignedIn {
 		v.Home = "/" + v.Lang + "/"
@@ -172,7 +176,7 @@ func otherPath(r *http.Request) string {
 	if langOf(path) == "fr" {
 		other = "/en/"
 	}
-	if len(path) > 4 {
+	if len(path) > 4 && path[3] == '/' {
 		other += path[4:]
 	}
 	if r.Method == http.MethodGet && r.URL.RawQuery != "" {

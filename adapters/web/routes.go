@@ -14,15 +14,18 @@ const anybody = journal.RoleNone
 type handleFunc func(method, path string, role journal.Role, page pageFunc)
 
 // routes registers every page in each language, literally.
-func (s *server) routes() *http.ServeMux {
+func (s *server) routes() {
 	mux := http.NewServeMux()
+	s.mux, s.roles = mux, map[string]journal.Role{}
 	mux.HandleFunc("GET /{$}", s.chooseLanguage)
 	mux.HandleFunc("GET "+s.style.path, s.style.serve)
 	mux.HandleFunc("GET "+s.script.path, s.script.serve)
 	for _, lang := range languages {
 		handle := func(method, path string, role journal.Role, page pageFunc) {
 			route := "/" + lang + path
-			mux.HandleFunc(strings.TrimSpace(method+" "+route), s.page(lang, route, role, page))
+			pattern := strings.TrimSpace(method + " " + route)
+			s.roles[pattern] = role
+			mux.HandleFunc(pattern, s.page(lang, route, role, page))
 		}
 		s.publicPages(handle)
 		s.residentPages(handle)
@@ -30,7 +33,9 @@ func (s *server) routes() *http.ServeMux {
 		s.officerPages(handle)
 		handle("", "/", anybody, func(*request) error { return errNoPage })
 	}
-	return mux
+	if s.SignIn != nil {
+		mux.HandleFunc("GET "+callbackPath, s.callback)
+	}
 }
 
 // publicPages are everybody's.
@@ -40,9 +45,18 @@ func (s *server) publicPages(handle handleFunc) {
 	handle("GET", "/performance", anybody, s.performancePage)
 	handle("GET", "/notices/{token}", anybody, s.noticePage)
 	handle("POST", "/notices/{token}", anybody, s.noticePost)
-	if len(s.Personas) > 0 {
-		handle("POST", "/sign-in", anybody, s.signIn)
-		handle("POST", "/sign-out", anybody, s.signOut)
+	if s.SignIn == nil {
+		return
+	}
+	handle("GET", "/sign-in/start", anybody, s.startSignIn)
+	for _, why := range signInProblems {
+		handle("GET", "/sign-in/problem/"+why, anybody, func(r *request) error { return s.signInProblem(r, why) })
+	}
+	handle("POST", "/sign-out", anybody, s.signOut)
+	handle("GET", "/signed-out", anybody, s.signedOutPage)
+	if s.Chooser != nil {
+		handle("GET", "/sandbox-idp/{request}", anybody, s.chooserPage)
+		handle("POST", "/sandbox-idp/{request}", anybody, s.chooserPost)
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,20 +10,57 @@ import (
 	"github.com/tellonce/hub/domain/journal"
 )
 
+// Sessions keeps who is signed in, on the server's side. A token is a secret: it stands in no log line.
+type Sessions interface {
+	// Start begins a session of an actor, who is called name, and returns its token.
+	Start(ctx context.Context, actor journal.Actor, name string) (token string, err error)
+	// Use returns whose session a token stands for, and puts it off; ok is false if it stands for none (any more).
+	Use(ctx context.Context, token string) (actor journal.Actor, name string, ok bool, err error)
+	// Stands says whether a token stands for a session still, and does not put it off.
+	Stands(ctx context.Context, token string) (bool, error)
+	// End ends a token's session for good, if there is one.
+	End(ctx context.Context, token string) error
+}
+
 // sessionCookie holds the session's token.
 const sessionCookie = "tellonce-session"
 
-// session is who is signed in.
-func (s *server) session(r *http.Request) (journal.Actor, bool) {
-	if s.Sessions == nil {
-		return journal.Actor{}, false
+// sessionName is the session's cookie by the name it has here. Over https no other host of the domain can set one of that name.
+func (s *server) sessionName(r *http.Request) string {
+	if s.secure(r) {
+		return "__Host-" + sessionCookie
 	}
-	cookie, err := r.Cookie(sessionCookie)
+	return sessionCookie
+}
+
+// token is the session's token that the browser sent; empty for none.
+func (s *server) token(r *http.Request) string {
+	cookie, err := r.Cookie(s.sessionName(r))
 	if err != nil {
-		return journal.Actor{}, false
+		return ""
 	}
-	actor, err := s.Sessions.Read(cookie.Value)
-	return actor, err == nil && actor.Role != journal.RoleNone
+	return cookie.Value
+}
+
+// session finds who is signed in, for the request.
+func (s *server) session(r *request) error {
+	token := s.token(r.Request)
+	if s.Sessions == nil || token == "" {
+		return nil
+	}
+	actor, name, ok, err := s.Sessions.Use(r.Context(), token)
+	if err != nil || !ok {
+		return err
+	}
+	r.actor, r.role, r.name = actor, actor.Role, name
+	r.Request = r.WithContext(journal.WithActor(r.Context(), actor))
+	return nil
+}
+
+// stands says whether who asked for a page that keeps itself up to date is signed in still.
+func (s *server) stands(r *request) bool {
+	ok, err := s.Sessions.Stands(r.Context(), s.token(r.Request))
+	return ok && err == nil
 }
 
 // setCookie sets a cookie that no script reads and no other site's form sends; an empty value takes it away. It goes over https alone,
@@ -52,90 +90,36 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// nameOf is the name of the persona who is signed in.
-func (s *server) nameOf(w *words, actor journal.Actor) string {
-	for _, p := range s.Personas {
-		if p.Actor.Role == actor.Role && p.Actor.ID == actor.ID && p.Actor.Citizen == actor.Citizen && p.Actor.Ministry == actor.Ministry {
-			return s.personaName(w, &p)
-		}
-	}
-	return ""
-}
-
-// personaName is a ministry's name in the page's language, where it has one; anybody else's own.
-func (s *server) personaName(w *words, p *Persona) string {
-	if name := w.in(s.Ministries[p.Actor.Ministry]); name != "" && p.Role == journal.RoleMinistry {
+// nameOf is what the page calls who is signed in: a ministry by its name in the page's language, where it has one.
+func (s *server) nameOf(r *request) string {
+	if name := r.words.in(s.Ministries[r.actor.Ministry]); name != "" && r.role == journal.RoleMinistry {
 		return name
 	}
-	return p.Name
+	return r.name
 }
 
 // home sends everybody to their first page.
 func (s *server) home(r *request) error {
-	if home := homeOf(r.role); home != "" {
+	switch home := homeOf(r.role); {
+	case home != "":
 		return r.redirect(home)
+	case r.role != journal.RoleNone:
+		return s.show(r, http.StatusOK, "sign-in-no-pages", view{Title: r.say("sign-in.no-pages.title")})
 	}
 	return r.redirect("/sign-in")
 }
 
-// personaGroup is the personas of one role.
-type personaGroup struct {
-	Title    string
-	Personas []personaChoice
-}
-
-type personaChoice struct{ ID, Name, About string }
-
-// signInPage is the persona chooser of a sandbox. Elsewhere it says that sign-in is not set up yet.
-func (s *server) signInPage(r *request) error {
-	if len(s.Personas) == 0 {
-		return s.show(r, http.StatusOK, "no-sign-in", view{Title: r.say("sign-in.none.title")})
-	}
-	return s.chooser(r, http.StatusOK, nil)
-}
-
-func (s *server) chooser(r *request, status int, problems []problem) error {
-	var groups []personaGroup
-	for _, role := range []struct {
-		role journal.Role
-		key  string
-	}{{journal.RoleCitizen, "role.citizen"}, {journal.RoleMinistry, "role.ministry"}, {journal.RoleOfficer, "role.officer"}} {
-		group := personaGroup{Title: r.say(role.key)}
-		for _, p := range s.Personas {
-			if p.Role == role.role {
-				choice := personaChoice{ID: p.ID, Name: s.personaName(r.words, &p), About: r.words.in(p.About)}
-				if choice.About == choice.Name {
-					choice.About = ""
-				}
-				group.Personas = append(group.Personas, choice)
-			}
-		}
-		if len(group.Personas) > 0 {
-			groups = append(groups, group)
-		}
-	}
-	return s.show(r, status, "sign-in", view{Title: r.say("sign-in.title"), Problems: problems, Data: groups})
-}
-
-// signIn begins a session with a token of its own: whatever cookie came along stands for nothing any more.
-func (s *server) signIn(r *request) error {
-	for _, p := range s.Personas {
-		if p.ID != r.form("persona") {
-			continue
-		}
-		token, err := s.Sessions.Start(p.Actor)
-		if err != nil {
-			return err
-		}
-		s.setCookie(r, sessionCookie, token)
-		s.forgetDrafts(r)
-		return r.redirect(homeOf(p.Role))
-	}
-	return s.chooser(r, http.StatusUnprocessableEntity, []problem{{Field: "persona-0-0", Text: r.say("error.persona")}})
-}
-
+// signOut ends the session on the server's side: its token is worth nothing any more, whoever has it.
 func (s *server) signOut(r *request) error {
-	s.setCookie(r, sessionCookie, "")
+	if err := s.Sessions.End(r.Context(), s.token(r.Request)); err != nil {
+		return err
+	}
+	s.setCookie(r, s.sessionName(r.Request), "")
 	s.forgetDrafts(r)
-	return r.redirect("/sign-in")
+	return r.redirect("/signed-out")
+}
+
+// signedOutPage says so, and leads to the provider's own sign-out: by a link, for no form may lead to another site.
+func (s *server) signedOutPage(r *request) error {
+	return s.show(r, http.StatusOK, "sign-in-out", view{Title: r.say("sign-in.out.title"), Data: s.SignIn.EndSession(r.lang())})
 }

@@ -17,7 +17,6 @@ import (
 func publicStates() []pageState {
 	return []pageState{
 		{name: "public-sign-in", open: goTo("/sign-in")},
-		{name: "public-sign-in-errors", open: refused("/sign-in", nil)},
 		{name: "public-sign-in-none", prepare: noPersonas, open: goTo("/sign-in")},
 		{name: "public-performance-none", open: goTo("/performance")},
 		{name: "public-performance-month", prepare: inJanuary, open: goTo("/performance")},

@@ -20,32 +20,26 @@ import (
 	"github.com/tellonce/hub/domain/projection"
 )
 
-// Sessions turns who somebody is into a cookie's value and back. The value is a secret: it stands in no log line.
-type Sessions interface {
-	// Start returns a token that stands for an actor for a while.
-	Start(actor journal.Actor) (token string, err error)
-	// Read returns whose token it is; any error means that nobody is signed in.
-	Read(token string) (journal.Actor, error)
-}
-
 // Persona is somebody whom one can be in a sandbox.
 type Persona struct {
 	ID    string // in the chooser's form
 	Name  string
-	Role  journal.Role // citizen, ministry or officer: the roles that have a page
+	Role  journal.Role
 	Actor journal.Actor
 	About consent.Text
 }
 
-// Config is what the pages need. Sessions may be nil only where there are no Personas.
+// Config is what the pages need.
 type Config struct {
 	Journal    *journal.Journal
 	Command    *command.Handler
 	Delivery   *delivery.Delivery
 	Projection *projection.Projection
 	Audit      *audit.Audit
-	Sessions   Sessions
-	// Personas are who one can sign in as. They exist in a sandbox only; without them nobody can sign in.
+	Sessions   Sessions // may be nil only without SignIn
+	SignIn     SignIn   // nil: nobody can sign in
+	// Chooser is the sandbox's own identity provider, if people sign in there, and Personas are who one can be. They exist in a sandbox only.
+	Chooser  Chooser
 	Personas []Persona
 	// Ministries are names of organisations by ministry id, for people to read. Where one is missing, its agreement's title stands alone.
 	Ministries map[string]consent.Text
@@ -65,7 +59,9 @@ type Config struct {
 type server struct {
 	Config
 	zone   *time.Location
-	pages  map[string]*language // by "en", "fr"
+	mux    *http.ServeMux
+	roles  map[string]journal.Role // that may open a page, by its pattern in mux
+	pages  map[string]*language    // by "en", "fr"
 	drafts draftBox
 	style  asset
 	script asset // of pages that keep themselves up to date
@@ -76,9 +72,9 @@ type server struct {
 }
 
 // Patterns are the http.ServeMux patterns that belong to the pages.
-func Patterns() []string { return []string{"/{$}", "/en/", "/fr/", "/assets/"} }
+func Patterns() []string { return []string{"/{$}", "/en/", "/fr/", "/assets/", "/sign-in/"} }
 
-// New returns the handler of every page. It refuses personas outside a sandbox, and personas of a role that has no page.
+// New returns the handler of every page. It refuses personas outside a sandbox.
 func New(cfg Config) (http.Handler, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -116,22 +112,20 @@ func New(cfg Config) (http.Handler, error) {
 	if s.drafts, err = newDraftBox(cfg.Journal); err != nil {
 		return nil, err
 	}
-	return s.guard(s.routes()), nil
+	s.routes()
+	return s.guard(s.mux), nil
 }
 
 func checkPersonas(cfg Config, genesis journal.Genesis) error {
-	if len(cfg.Personas) == 0 {
-		return nil
+	if cfg.SignIn != nil && cfg.Sessions == nil {
+		return errors.New("web: who signs in needs Sessions")
 	}
-	if genesis.Mode != journal.ModeSandbox {
+	if (len(cfg.Personas) > 0 || cfg.Chooser != nil) && genesis.Mode != journal.ModeSandbox {
 		return errors.New("web: personas exist in a sandbox only, and this log is no sandbox")
 	}
-	if cfg.Sessions == nil {
-		return errors.New("web: personas need Sessions")
-	}
 	for _, p := range cfg.Personas {
-		if homeOf(p.Role) == "" || p.Actor.Role != p.Role {
-			return fmt.Errorf("web: persona %q: there are no pages for this role, or its actor has another", p.ID)
+		if _, ok := p.Role.Kind(); !ok || p.Actor.Role != p.Role {
+			return fmt.Errorf("web: persona %q: there is no such role, or its actor has another", p.ID)
 		}
 	}
 	return nil

@@ -46,6 +46,9 @@ func (c *cli) demoCommand() *cobra.Command {
 }
 
 func (c *cli) demo(ctx context.Context, s serveConfig) error {
+	if err := s.signInFlags.check(); err != nil {
+		return usageError{err}
+	}
 	logger := c.logger()
 	genesis, err := newGenesis(true, "America/Toronto", "https://tellonce.example")
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	personaRecords   = 2000 // of the log's beginning, in which residents are looked for
 )
 
-// personas are who one can be in a sandbox: some residents, every ministry, two officers.
+// personas are who one can be in a sandbox: some residents, every ministry, and people in office of each role.
 func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 	residents, err := h.residents(ctx)
 	if err != nil {
@@ -40,20 +40,25 @@ func (h *hub) personas(ctx context.Context) ([]web.Persona, error) {
 			Actor: journal.Actor{Kind: journal.ActorMinistry, Role: journal.RoleMinistry, ID: a.Ministry, Ministry: a.Ministry},
 		})
 	}
-	// Two officers, for an agreement needs four eyes.
+	officer := consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"}
 	return slices.Concat(residents, offices, []web.Persona{
-		officerPersona("officer", "Dominique Officer", "sandbox officer"), officerPersona("officer-2", "Robin Officer", "second sandbox officer"),
+		officePersona("clerk", "Charlie Clerk", journal.RoleClerk, consent.Text{EN: "At the counter", FR: "Au comptoir"}),
+		officePersona("registrar", "Reese Registrar", journal.RoleRegistrar, consent.Text{EN: "Registers births and deaths", FR: "Inscrit les naissances et les décès"}),
+		// Two officers, for an agreement needs four eyes.
+		officePersona("officer", "Dominique Officer", journal.RoleOfficer, officer),
+		officePersona("officer-2", "Robin Officer", journal.RoleOfficer, officer),
+		officePersona("protector", "Parker Protector", journal.RoleProtector, consent.Text{EN: "Restricts who sees people at risk", FR: "Restreint qui voit les personnes en danger"}),
+		officePersona("auditor", "Avery Auditor", journal.RoleAuditor, consent.Text{EN: "Checks the log", FR: "Vérifie le journal"}),
 	}), nil
 }
 
-func officerPersona(id, name, actor string) web.Persona {
-	return web.Persona{
-		ID: id, Name: name, Role: journal.RoleOfficer, About: consent.Text{EN: "Privacy officer", FR: "Responsable de la protection de la vie privée"},
-		Actor: journal.Actor{Kind: journal.ActorOfficer, Role: journal.RoleOfficer, ID: actor},
-	}
+// officePersona is somebody in office, by a name that no directory has.
+func officePersona(id, name string, role journal.Role, about consent.Text) web.Persona {
+	kind, _ := role.Kind()
+	return web.Persona{ID: id, Name: name, Role: role, About: about, Actor: journal.Actor{Kind: kind, Role: role, ID: "sandbox " + id}}
 }
 
-// residents are the first people who were registered. Their names are shown in the chooser: a sandbox holds invented people only.
+// residents are the first people who were registered; the sandbox's identity provider knows them. Their names are shown in the chooser: a sandbox holds invented people only.
 func (h *hub) residents(ctx context.Context) ([]web.Persona, error) {
 	recs, err := h.store.ReadAll(ctx, 0, personaRecords)
 	if err != nil {
@@ -73,6 +78,9 @@ func (h *hub) residents(ctx context.Context) ([]web.Persona, error) {
 		given, _ := change.Data["given_names"].(string)
 		family, _ := change.Data["family_name"].(string)
 		id := entries[i].Subject
+		if err := h.refer(ctx, citizen.ID(id)); err != nil {
+			return nil, err
+		}
 		out = append(out, web.Persona{
 			ID: "resident-" + id.String(), Name: given + " " + family, Role: journal.RoleCitizen, About: consent.Text{EN: "Resident", FR: "Résident ou résidente"},
 			Actor: journal.Actor{Kind: journal.ActorResident, Role: journal.RoleCitizen, ID: id.String(), Citizen: id},

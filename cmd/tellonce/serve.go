@@ -30,6 +30,7 @@ type serveConfig struct {
 	kafkaStreams   []string
 	notices        noticeFlags
 	webhook        webhookFlags
+	signInFlags    signInFlags
 	stoppedAfter   time.Duration
 	personas       []web.Persona // of a sandbox
 }
@@ -43,6 +44,9 @@ func (c *cli) serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(s.kafkaStreams) > 0 && len(s.kafka.brokers) == 0 {
 				return usageError{errors.New("--kafka-streams needs --kafka HOST:PORT")}
+			}
+			if err := s.signInFlags.check(); err != nil {
+				return usageError{err}
 			}
 			logger := c.logger()
 			h, err := openHub(cmd.Context(), &c.config, logger)
@@ -69,6 +73,7 @@ func (s *serveConfig) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&s.kafkaStreams, "kafka-streams", nil, "the streams to push to Kafka (default: all)")
 	s.notices.flags(cmd)
 	s.webhook.flags(cmd)
+	s.signInFlags.flags(cmd)
 	cmd.Flags().DurationVar(&s.stoppedAfter, "stopped-after", delivery.DefaultStopped, "say so when a ministry has answered or taken nothing for so long, though something waits")
 }
 
@@ -165,11 +170,15 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pages, err := web.New(web.Config{
+	config := web.Config{
 		Journal: a.journal, Command: a.command, Delivery: a.delivery, Projection: a.projection, Audit: a.audit,
-		Sessions: sessions{a.hub}, Personas: a.serveConfig.personas, Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now,
-		Drain: a.drain, Console: a.console(),
-	})
+		Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now, Drain: a.drain, Console: a.console(),
+	}
+	sandboxIDP, err := a.signIn(&config)
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err := web.New(config)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +188,14 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 		mux.Handle(pattern, pages)
 	}
 	operator = httpapi.Operator(httpapi.OperatorConfig{Gatherer: a.registry, Ready: a.ready, Logger: a.logger})
-	return auth.Middleware(a.verifier, time.Now)(mux), operator, nil
+	public = auth.Middleware(a.verifier, time.Now)(mux)
+	if sandboxIDP != nil { // its clients have credentials of their own
+		outer := http.NewServeMux()
+		outer.Handle("/", public)
+		outer.Handle(auth.SandboxPath+"/", sandboxIDP)
+		public = outer
+	}
+	return public, operator, nil
 }
 
 // ready says whether the store answers.

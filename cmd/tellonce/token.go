@@ -137,21 +137,3 @@ func (h *hub) token(actor journal.Actor, valid time.Duration) (string, error) {
 	}
 	return h.tokens.Issue(claims)
 }
-
-// sessions are the pages' sign-ins: a token in a cookie.
-type sessions struct{ hub *hub }
-
-// sessionTime is how long a sign-in lasts.
-const sessionTime = 8 * time.Hour
-
-// Start returns a new session's token.
-func (s sessions) Start(actor journal.Actor) (string, error) { return s.hub.token(actor, sessionTime) }
-
-// Read returns who a session's token speaks for.
-func (s sessions) Read(token string) (journal.Actor, error) {
-	claims, err := s.hub.verifier.Verify(token, time.Now())
-	if err != nil {
-		return journal.Actor{}, err
-	}
-	return claims.Actor(), nil
-}
