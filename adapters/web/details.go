@@ -17,6 +17,7 @@ type fact struct {
 	Lines  []string // empty: nothing is known
 	Since  string   // in words: since when it holds, or from when it will
 	Change string   // path of the page that changes it; empty for none yet
+	Next   []fact   // what is announced: lines, and from when
 }
 
 // toldLine is one change that the resident told.
@@ -101,7 +102,7 @@ func detailsTitle(r *request) string {
 	return r.say("details.title")
 }
 
-// facts lists what holds and, under the same label, what is announced, each with the page that changes it.
+// facts lists what holds and, with it, what is announced, each with the page that changes it.
 func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 	var out []fact
 	for i := range forms {
@@ -114,12 +115,12 @@ func (s *server) facts(r *request, profile *citizen.Profile) []fact {
 		if ok {
 			line.Lines, line.Since = f.lines(r.words, now.Data), s.since(r, now.Effective)
 		}
-		out = append(out, line)
 		for _, next := range profile.Announced {
 			if next.Type == f.Type && next.Key == f.Key && next.Position != now.Position {
-				out = append(out, fact{Label: line.Label, Lines: f.lines(r.words, next.Data), Since: s.since(r, next.Effective)})
+				line.Next = append(line.Next, fact{Lines: f.lines(r.words, next.Data), Since: s.since(r, next.Effective)})
 			}
 		}
+		out = append(out, line)
 		if f.Type == citizen.NameChanged {
 			born, _ := profile.Latest(citizen.PersonRegistered, "")
 			out = append(out, fact{Label: r.say("details.born"), Lines: nonEmpty(r.words.date(text(born.Data, "birth_date")))})
