@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"iter"
 	"regexp"
 	"strings"
 
@@ -19,99 +20,141 @@ func (s *sheet) check() {
 	require.Equal(s.t, "no-store", s.header.Get("Cache-Control"))
 	require.Equal(s.t, "nosniff", s.header.Get("X-Content-Type-Options"))
 	require.NotContains(s.t, s.body, "⟨", "a text is missing")
-	lang := s.path[1:3]
-	ids, count := map[string]*html.Node{}, map[string]int{}
-	for n := range s.root.Descendants() {
-		if n.Type != html.ElementNode {
-			continue
-		}
+	require.Empty(s.t, strings.Join(s.faults(), "\n"), s.path)
+}
+
+// rules collects what is wrong with a page.
+type rules struct {
+	*sheet
+	lang   string
+	ids    map[string]*html.Node
+	labels map[string]bool // ids that a label is for
+	wrong  []string
+}
+
+// faults are what is wrong with a page: each a rule's name, then where.
+func (s *sheet) faults() []string {
+	r := &rules{sheet: s, lang: s.path[1:3], ids: map[string]*html.Node{}, labels: map[string]bool{}}
+	count := map[string]int{}
+	for n := range s.elements() {
 		count[n.Data]++
-		require.False(s.t, has(n, "style") || n.Data == "style", "inline style")
-		if n.Data == "script" {
-			require.True(s.t, n.FirstChild == nil && strings.HasPrefix(attr(n, "src"), "/assets/live."), "no script but our own file")
-		}
 		if id := attr(n, "id"); id != "" {
-			require.Nil(s.t, ids[id], "id %s twice", id)
-			ids[id] = n
+			r.must(r.ids[id] == nil, "id twice", id)
+			r.ids[id] = n
+		}
+		if n.Data == "label" {
+			r.labels[attr(n, "for")] = true
 		}
 	}
 	for _, one := range []string{"h1", "main", "header", "footer", "title"} {
-		require.Equal(s.t, 1, count[one], one)
+		r.must(count[one] == 1, "not one "+one, "")
 	}
-	s.checkLinks(lang, ids)
-	s.checkFields(ids)
-	if lang == "fr" {
-		checkFrench(s.t, s.plainFrench())
-	}
-}
-
-func (s *sheet) checkLinks(lang string, ids map[string]*html.Node) {
-	s.t.Helper()
-	other := map[string]string{"en": "fr", "fr": "en"}[lang]
 	switches := 0
-	for n := range s.root.Descendants() {
-		if n.Type != html.ElementNode {
-			continue
-		}
-		if n.Data == "html" {
-			require.Equal(s.t, lang, attr(n, "lang"))
-		}
-		if n.Data != "a" {
-			continue
-		}
-		href := attr(n, "href")
-		require.NotEmpty(s.t, strings.TrimSpace(textOf(n)), "a link without words")
-		require.NotContains(s.t, []string{"here", "ici"}, strings.ToLower(strings.TrimSpace(textOf(n))))
-		if id, ok := strings.CutPrefix(href, "#"); ok {
-			require.NotNil(s.t, ids[id], "nothing has the id %s", id)
-		} else if attr(n, "hreflang") != "" {
+	for n := range s.elements() {
+		r.element(n)
+		if n.Data == "a" && attr(n, "hreflang") != "" {
 			switches++
-			require.Equal(s.t, other, attr(n, "hreflang"))
-			require.Equal(s.t, other, attr(n, "lang"))
-			require.True(s.t, strings.HasPrefix(href, "/"+other+"/"))
-			require.Equal(s.t, strings.Split(s.path[3:], "?")[0], strings.Split(href[3:], "?")[0])
-		} else {
-			require.True(s.t, strings.HasPrefix(href, "/"+lang+"/"), href)
+			r.languageLink(n)
 		}
 	}
-	require.Equal(s.t, 1, switches, "language links")
+	r.must(switches == 1, "not one language link", "")
+	if r.lang == "fr" {
+		r.wrong = append(r.wrong, frenchFaults(s.plainFrench())...)
+	}
+	return r.wrong
 }
 
-func (s *sheet) checkFields(ids map[string]*html.Node) {
-	s.t.Helper()
-	labelled := map[string]bool{}
-	for n := range s.root.Descendants() {
-		if n.Type == html.ElementNode && n.Data == "label" {
-			require.NotNil(s.t, ids[attr(n, "for")], "a label for nothing")
-			labelled[attr(n, "for")] = true
+func (s *sheet) elements() iter.Seq[*html.Node] {
+	return func(yield func(*html.Node) bool) {
+		for n := range s.root.Descendants() {
+			if n.Type == html.ElementNode && !yield(n) {
+				return
+			}
 		}
 	}
-	for n := range s.root.Descendants() {
-		if n.Type != html.ElementNode {
+}
+
+func (r *rules) must(holds bool, rule, where string) {
+	if !holds {
+		r.wrong = append(r.wrong, rule+": "+where)
+	}
+}
+
+// element is what each element obeys.
+func (r *rules) element(n *html.Node) {
+	r.must(!has(n, "style") && n.Data != "style", "inline style", n.Data)
+	for id := range strings.FieldsSeq(attr(n, "aria-describedby") + " " + attr(n, "aria-labelledby")) {
+		r.must(r.ids[id] != nil, "nothing has the id", id)
+	}
+	switch n.Data {
+	case "html":
+		r.must(attr(n, "lang") == r.lang, "another language", attr(n, "lang"))
+	case "title":
+		r.must(strings.TrimSpace(textOf(n)) != "", "no title", "")
+	case "script":
+		r.must(n.FirstChild == nil && strings.HasPrefix(attr(n, "src"), "/assets/live."), "a script that is not our own file", "")
+	case "a":
+		r.link(n)
+	case "label":
+		r.must(r.ids[attr(n, "for")] != nil, "a label for nothing", attr(n, "for"))
+	case "input", "select", "textarea":
+		r.must(attr(n, "type") == "hidden" || r.labels[attr(n, "id")], "no label", attr(n, "id"))
+	case "table":
+		box := n.Parent
+		r.must(attr(box, "role") == "region" && attr(box, "tabindex") == "0" && attr(box, "aria-labelledby")+attr(box, "aria-label") != "",
+			"a table outside of a region that scrolls", "")
+	case "fieldset":
+		first := n.FirstChild
+		for first != nil && first.Type != html.ElementNode {
+			first = first.NextSibling
+		}
+		r.must(first != nil && first.Data == "legend", "no legend", "")
+	case "text", "tspan":
+		r.must(false, "words in a drawing, which forced colours hide and phones shrink", textOf(n))
+	case "form":
+		r.form(n)
+	}
+}
+
+func (r *rules) link(n *html.Node) {
+	href, words := attr(n, "href"), strings.TrimSpace(textOf(n))
+	r.must(words != "", "a link without words", href)
+	switch strings.ToLower(strings.Trim(words, ".")) {
+	case "here", "click here", "ici", "cliquez ici":
+		r.must(false, "a link that says nothing", words)
+	}
+	if id, ok := strings.CutPrefix(href, "#"); ok {
+		r.must(r.ids[id] != nil, "a link to nothing", href)
+	} else if attr(n, "hreflang") == "" {
+		r.must(strings.HasPrefix(href, "/"+r.lang+"/"), "a link to the other language, or away", href)
+	}
+}
+
+// languageLink keeps the page.
+func (r *rules) languageLink(n *html.Node) {
+	other, href := map[string]string{"en": "fr", "fr": "en"}[r.lang], attr(n, "href")
+	r.must(attr(n, "hreflang") == other && attr(n, "lang") == other, "a language link that says another language", href)
+	r.must(strings.HasPrefix(href, "/"+other+"/") && strings.Split(r.path[3:], "?")[0] == strings.Split(href[3:], "?")[0], "a language link to another page", href)
+}
+
+// form is one that a page's reader can send: Enter in a field presses the first button of it, which must be what they mean.
+func (r *rules) form(n *html.Node) {
+	first, typed := "", false
+	for c := range n.Descendants() {
+		if c.Type != html.ElementNode {
 			continue
 		}
-		for id := range strings.FieldsSeq(attr(n, "aria-describedby") + " " + attr(n, "aria-labelledby")) {
-			require.NotNil(s.t, ids[id], "nothing has the id %s", id)
-		}
-		switch n.Data {
-		case "input", "select", "textarea":
-			if attr(n, "type") != "hidden" {
-				require.True(s.t, labelled[attr(n, "id")], "no label for %s", attr(n, "id"))
-			}
-		case "table":
-			box := n.Parent
-			require.Equal(s.t, "region", attr(box, "role"))
-			require.Equal(s.t, "0", attr(box, "tabindex"))
-			require.NotEmpty(s.t, attr(box, "aria-labelledby")+attr(box, "aria-label"))
-		case "fieldset":
-			first := n.FirstChild
-			for first != nil && first.Type != html.ElementNode {
-				first = first.NextSibling
-			}
-			require.NotNil(s.t, first)
-			require.Equal(s.t, "legend", first.Data)
+		switch {
+		case c.Data == "button" && attr(c, "type") != "button" && first == "":
+			first = attr(c, "class")
+			r.must(first != "", "a button without a look", textOf(c))
+		case c.Data == "button" && strings.Contains(attr(c, "class"), "--primary"):
+			r.must(!typed || strings.Contains(first, "--primary"), "Enter presses another button than the first one", textOf(c))
+		case c.Data == "input" && attr(c, "type") != "hidden":
+			typed = true
 		}
 	}
+	r.must(first != "", "a form without a button", "")
 }
 
 // plainFrench is a page's French text: not what is marked as English or as code.
@@ -133,8 +176,8 @@ func (s *sheet) plainFrench() string {
 	return b.String()
 }
 
-// frenchFaults are what no French text may hold (UX.md, "French and Canadian form").
-var frenchFaults = []struct {
+// frenchRules are what no French text may hold (UX.md, "French and Canadian form").
+var frenchRules = []struct {
 	name string
 	find *regexp.Regexp
 }{
@@ -151,10 +194,14 @@ var frenchFaults = []struct {
 	{"a month with a capital", regexp.MustCompile(`\d (Janvier|Février|Mars|Avril|Mai|Juin|Juillet|Août|Septembre|Octobre|Novembre|Décembre)`)},
 }
 
-func checkFrench(t require.TestingT, text string) {
-	for _, fault := range frenchFaults {
-		require.Empty(t, fault.find.FindString(text), "%s in: %.200s", fault.name, around(text, fault.find))
+// frenchFaults are what is wrong with the form of a French text.
+func frenchFaults(text string) (wrong []string) {
+	for _, rule := range frenchRules {
+		if rule.find.MatchString(text) {
+			wrong = append(wrong, rule.name+": "+around(text, rule.find))
+		}
 	}
+	return wrong
 }
 
 func around(text string, find *regexp.Regexp) string {
