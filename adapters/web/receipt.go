@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/tellonce/hub/consent"
+	"github.com/tellonce/hub/domain/citizen"
 	"github.com/tellonce/hub/domain/journal"
 	"github.com/tellonce/hub/domain/projection"
 )
 
 type receiptView struct {
 	Number    string
+	Name      string // of whom it is about: paper has no sign-in
 	What      string
 	At        time.Time
 	Effective string        // empty for what only takes back
@@ -36,6 +38,13 @@ func (s *server) receiptPage(r *request) error {
 	v, err := s.receipt(r)
 	if err != nil {
 		return err
+	}
+	profile, err := s.Projection.Profile(r.Context(), r.citizen())
+	if err != nil {
+		return err
+	}
+	if called, ok := held(profile, citizen.NameChanged, ""); ok {
+		v.Name = r.words.list(nameLines(r.words, called.Data))
 	}
 	title := r.say("receipt.title.any", "What", v.What)
 	if v.Words != "" {
