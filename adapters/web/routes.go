@@ -18,8 +18,9 @@ func (s *server) routes() {
 	mux := http.NewServeMux()
 	s.mux, s.roles = mux, map[string]journal.Role{}
 	mux.HandleFunc("GET /{$}", s.chooseLanguage)
-	mux.HandleFunc("GET "+s.style.path, s.style.serve)
-	mux.HandleFunc("GET "+s.script.path, s.script.serve)
+	for _, a := range s.look.files {
+		mux.HandleFunc("GET "+a.path, a.serve)
+	}
 	for _, lang := range languages {
 		handle := func(method, path string, role journal.Role, page pageFunc) {
 			route := "/" + lang + path
@@ -28,6 +29,7 @@ func (s *server) routes() {
 			mux.HandleFunc(pattern, s.page(lang, route, role, page))
 		}
 		s.publicPages(handle)
+		s.aboutPages(handle)
 		s.residentPages(handle)
 		s.ministryPages(handle)
 		s.officerPages(handle)

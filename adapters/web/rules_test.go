@@ -32,6 +32,20 @@ type rules struct {
 	wrong  []string
 }
 
+// eitherSheet is the one or the other, never both: they collide.
+var eitherSheet = regexp.MustCompile(`^/assets/(ods|fallback)\.`)
+
+// sheets are the paths of the page's style sheets.
+func (s *sheet) sheets() []string {
+	var out []string
+	for n := range s.elements() {
+		if n.Data == "link" && attr(n, "rel") == "stylesheet" {
+			out = append(out, attr(n, "href"))
+		}
+	}
+	return out
+}
+
 // faults are what is wrong with a page: each a rule's name, then where.
 func (s *sheet) faults() []string {
 	r := &rules{sheet: s, lang: s.path[1:3], ids: map[string]*html.Node{}, labels: map[string]bool{}}
@@ -45,6 +59,9 @@ func (s *sheet) faults() []string {
 		if n.Data == "label" {
 			r.labels[attr(n, "for")] = true
 		}
+	}
+	if sheets := s.sheets(); len(sheets) != 2 || !eitherSheet.MatchString(sheets[0]) || !strings.HasPrefix(sheets[1], "/assets/app.") {
+		r.must(false, "not the design system's sheet or the one that stands for it, then ours", strings.Join(sheets, " "))
 	}
 	for _, one := range []string{"h1", "main", "header", "footer", "title"} {
 		r.must(count[one] == 1, "not one "+one, "")

@@ -98,7 +98,7 @@ func (s *server) nameOf(r *request) string {
 	return r.name
 }
 
-// home sends everybody to their first page.
+// home says what this is to who isn't signed in; it sends everybody else to their first page.
 func (s *server) home(r *request) error {
 	switch home := homeOf(r.role); {
 	case home != "":
@@ -106,7 +106,7 @@ func (s *server) home(r *request) error {
 	case r.role != journal.RoleNone:
 		return s.show(r, http.StatusOK, "sign-in-no-pages", view{Title: r.say("sign-in.no-pages.title")})
 	}
-	return r.redirect("/sign-in")
+	return s.show(r, http.StatusOK, "public-home", view{Title: r.say("public.home.title")})
 }
 
 // signOut ends the session on the server's side: its token is worth nothing any more, whoever has it.

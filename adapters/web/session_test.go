@@ -28,7 +28,7 @@ func TestPersonasExistInASandboxOnly(t *testing.T) {
 	p.serve(t)
 	b := p.browser(t)
 	b.get("/en/sign-in", http.StatusOK).says("Sign-in isn’t set up yet").saysNot("invented")
-	b.get("/fr/", http.StatusOK).says("L’ouverture de session n’est pas encore prête")
+	b.get("/fr/sign-in", http.StatusOK).says("L’ouverture de session n’est pas encore prête")
 	for _, path := range []string{"/en/sign-in/start", "/en/sandbox-idp/x", "/en/signed-out"} {
 		b.get(path, http.StatusNotFound)
 	}
@@ -135,27 +135,4 @@ func TestFormsOverTheLimit(t *testing.T) {
 		long.Set(field, strings.Repeat("\U00011107", 200)) // the longest letters there are
 	}
 	b.post("/en/address/home", long, http.StatusOK).says("Who should we tell?")
-}
-
-func TestStyleSheet(t *testing.T) {
-	t.Parallel()
-	p := setup(t)
-	b := p.browser(t)
-	page := b.get("/en/sign-in", http.StatusOK)
-	_, rest, ok := strings.Cut(page.body, `<link rel="stylesheet" href="`)
-	require.True(t, ok)
-	path, _, _ := strings.Cut(rest, `"`)
-	require.Regexp(t, `^/assets/app\.[0-9a-f]{12}\.css$`, path)
-	response, err := b.client.Get(b.base + path)
-	require.NoError(t, err)
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, "text/css; charset=utf-8", response.Header.Get("Content-Type"))
-	require.Equal(t, "public, max-age=31536000, immutable", response.Header.Get("Cache-Control"))
-	for _, must := range []string{"forced-colors: active", "prefers-reduced-motion: reduce", ":focus-visible"} {
-		require.Contains(t, string(body), must)
-	}
-	require.NotContains(t, string(body), "http", "nothing of another site")
-	require.Less(t, len(body), 16<<10)
 }

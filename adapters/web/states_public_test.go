@@ -16,6 +16,12 @@ import (
 // publicStates are pages that everybody may see, and those that say that something can't be shown.
 func publicStates() []pageState {
 	return []pageState{
+		{name: "public-home", open: goTo("/")},
+		{name: "public-sharing", open: goTo("/who-gets-what")},
+		{name: "public-privacy", open: goTo("/privacy")},
+		{name: "public-accessibility", open: goTo("/accessibility")},
+		{name: "public-licences", open: goTo("/licences")},
+		{name: "public-licence", open: goTo("/licences/tellonce")},
 		{name: "public-sign-in", open: goTo("/sign-in")},
 		{name: "public-sign-in-none", prepare: noPersonas, open: goTo("/sign-in")},
 		{name: "public-performance-none", open: goTo("/performance")},

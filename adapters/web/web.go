@@ -52,19 +52,23 @@ type Config struct {
 	Drain context.Context //nolint:containedctx // it is the hub's life, not a call's
 	// DryRunTime bounds a dry run on a page; default 20 s.
 	DryRunTime time.Duration
-	Console    Console // of ministries
+	// Contact is where people write or call about these pages, for people to read. Empty: whoever runs them has named none.
+	Contact string
+	// PlainLook shows pages as on a bare checkout, also where the full look is built in.
+	PlainLook bool
+	Console   Console // of ministries
 }
 
 // server is the pages of one hub.
 type server struct {
 	Config
-	zone   *time.Location
-	mux    *http.ServeMux
-	roles  map[string]journal.Role // that may open a page, by its pattern in mux
-	pages  map[string]*language    // by "en", "fr"
-	drafts draftBox
-	style  asset
-	script asset // of pages that keep themselves up to date
+	zone     *time.Location
+	mux      *http.ServeMux
+	roles    map[string]journal.Role // that may open a page, by its pattern in mux
+	pages    map[string]*language    // by "en", "fr"
+	drafts   draftBox
+	look     look
+	licences []licence
 	// running holds a place for each dry run under way.
 	running chan struct{}
 	// lives holds a place for each page that keeps itself up to date.
@@ -100,13 +104,13 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("web: the log's time zone is unknown here: %w", err)
 	}
 	s := &server{Config: cfg, zone: zone, running: make(chan struct{}, 1), lives: make(chan struct{}, maxLives)}
-	if s.style, err = loadAsset("app.css", "text/css; charset=utf-8"); err != nil {
+	if s.look, err = loadLook(dist, cfg.PlainLook); err != nil {
 		return nil, err
 	}
-	if s.script, err = loadAsset("live.js", "text/javascript; charset=utf-8"); err != nil {
+	if s.licences, err = loadLicences(dist); err != nil {
 		return nil, err
 	}
-	if s.pages, err = loadLanguages(zone, s.style.path, s.script.path); err != nil {
+	if s.pages, err = loadLanguages(zone, &s.look); err != nil {
 		return nil, err
 	}
 	if s.drafts, err = newDraftBox(cfg.Journal); err != nil {

@@ -36,7 +36,7 @@ type words struct {
 }
 
 // loadLanguages reads the catalogues and compiles the templates once for each language.
-func loadLanguages(zone *time.Location, style, script string) (map[string]*language, error) {
+func loadLanguages(zone *time.Location, l *look) (map[string]*language, error) {
 	bundle := i18n.NewBundle(textlanguage.English)
 	bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
 	out := map[string]*language{}
@@ -52,7 +52,7 @@ func loadLanguages(zone *time.Location, style, script string) (map[string]*langu
 	for _, lang := range languages {
 		region := textlanguage.MustParse(lang + "-CA")
 		w := &words{lang: lang, catalogs: i18n.NewLocalizer(bundle, lang), numbers: message.NewPrinter(region), zone: zone}
-		templates, err := loadTemplates(w.functions(style, script))
+		templates, err := loadTemplates(w.functions(l))
 		if err != nil {
 			return nil, err
 		}
@@ -82,10 +82,10 @@ func loadTemplates(functions template.FuncMap) (map[string]*template.Template, e
 }
 
 // functions are what templates may call.
-func (w *words) functions(style, script string) template.FuncMap {
+func (w *words) functions(l *look) template.FuncMap {
 	return template.FuncMap{
 		"t": w.say, "date": w.date, "moment": w.moment, "clock": w.clock, "iso": iso, "number": w.number, "list": w.list,
-		"style": func() string { return style }, "script": func() string { return script },
+		"sheets": func() []string { return l.sheets }, "script": func() string { return l.script },
 		"other": func() string { return map[string]string{"en": "fr", "fr": "en"}[w.lang] },
 		"sum": func(n ...int) (total int) {
 			for _, x := range n {

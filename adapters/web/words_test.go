@@ -96,7 +96,7 @@ func TestCataloguesAreAlike(t *testing.T) {
 // sameInBoth are the texts that are the same in both languages.
 var sameInBoth = []string{
 	"continue", "service", "province.AB", "province.MB", "province.NU", "province.ON", "province.SK", "province.YT", "lane.type",
-	"agreements.version", "agreements.version-number", "agreement.title", "ministry.way.webhook", "ministry.way.kafka",
+	"agreements.version", "agreements.version-number", "agreement.title", "ministry.way.webhook", "ministry.way.kafka", "public.licences.title", "public.licences.version", "public.licences.licence",
 }
 
 func TestFrenchTypography(t *testing.T) {
@@ -144,7 +144,7 @@ func templateUses(t *testing.T) []use {
 	for _, name := range names {
 		text, err := files.ReadFile(name)
 		require.NoError(t, err)
-		tree, err := template.New("").Funcs(w.functions("", "")).Parse(string(text))
+		tree, err := template.New("").Funcs(w.functions(&look{})).Parse(string(text))
 		require.NoError(t, err)
 		for _, part := range tree.Templates() {
 			if part.Tree != nil {
@@ -325,7 +325,7 @@ func loadWords(t *testing.T) map[string]*words {
 	t.Helper()
 	zone, err := time.LoadLocation("America/Toronto")
 	require.NoError(t, err)
-	pages, err := loadLanguages(zone, "/assets/app.css", "/assets/live.js")
+	pages, err := loadLanguages(zone, &look{})
 	require.NoError(t, err)
 	return map[string]*words{"en": pages["en"].words, "fr": pages["fr"].words}
 }
