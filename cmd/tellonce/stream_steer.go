@@ -76,8 +76,8 @@ func (c *cli) streamUndelivered() *cobra.Command {
 			}
 			for _, p := range parked {
 				from, to := h.cursor(p.Lane, p.From), h.cursor(p.Lane, p.To)
-				object := map[string]any{"state": "parked", "from": from, "to": to, "attempts": p.Attempts, "code": p.Code}
-				if err := out.emit(object, fmt.Sprintf("%-14s parked  %2d attempts  %s  (to %s)", from, p.Attempts, p.Code, to)); err != nil {
+				object := map[string]any{"state": "parked", "from": from, "to": to, "attempts": p.Attempts, "code": p.Code, "excerpt": p.Excerpt}
+				if err := out.emit(object, fmt.Sprintf("%-14s parked  %2d attempts  %s %s (to %s)", from, p.Attempts, p.Code, p.Excerpt, to)); err != nil {
 					return err
 				}
 			}

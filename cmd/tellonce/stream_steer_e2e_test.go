@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,4 +57,47 @@ func TestAStreamIsSteeredFromATerminal(t *testing.T) {
 		require.Empty(t, p.run("stream", "undelivered", stream))
 		require.Equal(t, 0, hub.stop(t), hub.stderr.String())
 	})
+}
+
+// TestAWebhookIsSteeredFromATerminal: an endpoint gets synthetic events, nothing during a pause, and what is replayed once more, with the same bytes,
+// each signed. It is our own `stream listen`, beside a running hub.
+func TestAWebhookIsSteeredFromATerminal(t *testing.T) {
+	t.Parallel()
+	places(t, func(t *testing.T, p *place) {
+		const stream = "mto.licensing"
+		p.env = append(p.env, "TELLONCE_WEBHOOK_ALLOW_LOOPBACK=true")
+		p.sandbox()
+		hub := p.serve()
+		secret := filepath.Join(p.dir, "endpoint-secret")
+		l := p.listen(t, "--secret-file", secret)
+		set := objects(t, p.run("stream", "endpoint", "set", stream, "--url", l.url, "--batch", "10"))[0]
+		require.NoError(t, os.WriteFile(secret, []byte(set["secret"].(string)), 0o600))
+		p.run("stream", "synth", stream, "--count", "2", "--type", "address-changed")
+		p.run("stream", "synth", stream)
+		came := l.until(t, func(came []string) bool { return len(came) == 3 })
+		require.Equal(t, p.readUntil(stream, 3), came, "the same bytes as pull")
+
+		p.run("stream", "pause", stream)
+		p.run("stream", "synth", stream)
+		preview := objects(t, p.run("stream", "replay", stream, "--last", "2"))
+		require.Equal(t, []map[string]any{{"from": "1.0.2", "to": "1.0.3", "events": 2.0, "recalled": 0.0, "preview": true}}, preview)
+		p.run("stream", "replay", stream, "--last", "2", "--yes")
+		require.Equal(t, came, l.lines(), "nothing leaves meanwhile")
+		p.run("stream", "resume", stream)
+		again := l.until(t, func(came []string) bool { return len(came) >= 6 })
+		require.Equal(t, came, again[:3])
+		require.ElementsMatch(t, append(slices.Clone(came[1:]), p.readUntil(stream, 4)[3]), again[3:], "two again, and what waited")
+		require.Empty(t, p.run("stream", "undelivered", stream))
+		require.Equal(t, 0, hub.stop(t), hub.stderr.String())
+	})
+}
+
+// lines are the events that have come.
+func (l *listening) lines() []string { return strings.Split(strings.TrimSpace(l.printed.String()), "\n") }
+
+// until waits for events.
+func (l *listening) until(t *testing.T, enough func(came []string) bool) (came []string) {
+	t.Helper()
+	require.Eventually(t, func() bool { came = l.lines(); return enough(came) }, 2*time.Minute, 10*time.Millisecond, "%s", l.stderr)
+	return came
 }
