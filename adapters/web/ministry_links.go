@@ -93,15 +93,15 @@ func (s *server) linksPost(r *request) error {
 	if err != nil {
 		return err
 	}
-	refuse := func(key string, pairs ...any) error {
-		return s.showLinks(r, http.StatusUnprocessableEntity, v, []problem{{"list", r.words.say(key, pairs...)}})
+	refuse := func(text string) error {
+		return s.showLinks(r, http.StatusUnprocessableEntity, v, []problem{{"list", text}})
 	}
 	body, err := upload(r, "list")
 	if err != nil {
 		return err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return refuse("ministry.links.error.none")
+		return refuse(r.say("ministry.links.error.none"))
 	}
 	id, err := ministryCommand(r, "")
 	if err != nil {
@@ -109,16 +109,16 @@ func (s *server) linksPost(r *request) error {
 	}
 	list, ok := parseClients(body)
 	if !ok || len(list) > command.MaxClients {
-		return refuse("ministry.links.error.format")
+		return refuse(r.say("ministry.links.error.format"))
 	}
 	clients, faults := readClients(r, list)
 	if len(faults) > 0 {
 		v.Faults = faults[:min(len(faults), shownFaults)]
-		return refuse("ministry.links.error.faults", "Count", len(faults))
+		return refuse(r.say("ministry.links.error.faults", "Count", len(faults)))
 	}
 	content, err := schemas.Canonical(list)
 	if err != nil {
-		return refuse("ministry.links.error.format")
+		return refuse(r.say("ministry.links.error.format"))
 	}
 	c := command.Command{ID: id.ID, Scope: id.Issuer, Content: append([]byte("links "+v.Stream+"\n"), content...), Actor: r.actor, Issuer: issuer}
 	results, err := s.Command.LinkList(r.Context(), c, v.Stream, clients)

@@ -126,6 +126,9 @@ func (s *server) replayAsk(r *request, typed url.Values) (ask delivery.ReplayAsk
 		problems = append(problems, problem{field, r.say("ministry.replay.error." + field)})
 	}
 	ask.Side = typed.Get("where") == "side"
+	if ask.Side && (s.Console.Kafka == nil || len(s.Console.Kafka(r.PathValue("stream"))) == 0) { // nobody would ever carry it
+		problems = append(problems, problem{"", r.say("ministry.try.kafka.none")})
+	}
 	var err error
 	switch typed.Get("how") {
 	case "cursor":

@@ -31,6 +31,9 @@ func (e *endpoints) Set(ctx context.Context, actor journal.Actor, command journa
 	if e.fault != nil {
 		return "", e.fault
 	}
+	if set.URL == nobodyListens {
+		return "", &delivery.EndpointError{Member: "url", Detail: "did not answer the challenge with its text (refused)"}
+	}
 	set.Kind, set.Secret = journal.EndpointWebhook, set.Stream+"@1"
 	if set.Signature == journal.SignatureEd25519 {
 		return "whpk_public", e.delivery.SetEndpoint(ctx, actor, command, set)
@@ -53,6 +56,8 @@ func (e *endpoints) Show(ctx context.Context, _ journal.Actor, stream string) (*
 func (e *endpoints) Remove(ctx context.Context, actor journal.Actor, command journal.CommandID, stream string) error {
 	return e.delivery.SetEndpoint(ctx, actor, command, journal.EndpointSet{Stream: stream})
 }
+
+const nobodyListens = "https://nobody.example.ca/"
 
 // console gives the pages all that a ministry's can have.
 func (p *pages) console(t *testing.T) *endpoints {
@@ -124,20 +129,18 @@ func TestFirstEventByPull(t *testing.T) {
 func TestFirstEventByWebhook(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
-	e := p.console(t)
+	p.console(t)
 	m := p.as(t, "en", "library")
 	path := "/en/streams/library.membership/try/webhook"
 	page := m.get(path, http.StatusOK)
 	page.says("tellonce stream listen --addr 127.0.0.1:0 --secret-file secret", "listening").saysNot("public https addresses only")
 
-	e.fault = &delivery.EndpointError{Member: "url", Detail: "did not answer the challenge with its text (refused)"}
 	form := page.form("endpoint")
-	form.Set("url", "http://127.0.0.1:1/x")
+	form.Set("url", nobodyListens)
 	refused := m.post(path, form, http.StatusUnprocessableEntity)
 	refused.says("There is a problem", "Nothing was changed: the address did not answer the challenge. Nothing listens at that address.")
-	require.Equal(t, "http://127.0.0.1:1/x", refused.field("url", "value"))
+	require.Equal(t, nobodyListens, refused.field("url", "value"))
 	require.Contains(t, refused.body, `<a href="#url">`)
-	e.fault = nil
 	form = refused.form("endpoint")
 	form.Set("url", "http://127.0.0.1:1/x")
 	set := m.post(path, form, http.StatusOK)

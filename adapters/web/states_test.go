@@ -54,6 +54,7 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	ctx, p := context.Background(), setup(t)
 	p.office(t)
+	p.console(t)
 	s := &scene{pages: p, receipt: p.tell(t)}
 	p.answers(t, "moh.health-card", "applied")
 	p.answers(t, "library.membership", "rejected")
