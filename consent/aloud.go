@@ -226,7 +226,12 @@ func provinceWords(provinces []string) Text {
 	return both(sorted(provinces))
 }
 
-func basisWords(a *Agreement) Text { return Text{basisEN(a), basisFR(a)} }
+func basisWords(a *Agreement) Text {
+	if a.Basis.Kind == BasisStatute {
+		return Text{"by law", "en vertu de la loi"}
+	}
+	return Text{"by consent", "par consentement"}
+}
 
 func populationWords(a *Agreement) Text {
 	if a.Population == PopulationLinked {
