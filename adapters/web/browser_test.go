@@ -79,6 +79,12 @@ func (p *pages) tab(t *testing.T, width, height int64) *tab {
 // scripted is a tab with scripts on.
 func (p *pages) scripted(t *testing.T, width, height int64) *tab {
 	t.Helper()
+	return p.lasting(t, 2*time.Minute, width, height)
+}
+
+// lasting is a tab that has its time.
+func (p *pages) lasting(t *testing.T, life time.Duration, width, height int64) *tab {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a real browser takes its time")
 	}
@@ -89,7 +95,7 @@ func (p *pages) scripted(t *testing.T, width, height int64) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(chrome.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, done := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, done := context.WithTimeout(ctx, life)
 	t.Cleanup(done)
 	b := &tab{t: t, ctx: ctx, base: p.server.URL, name: strings.ReplaceAll(t.Name(), "/", "-")}
 	b.do(chromedp.EmulateViewport(width, height))

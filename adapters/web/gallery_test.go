@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -79,14 +80,14 @@ func openFaults(t *testing.T) *pages {
 // visitor is a tab that walks through the gallery, with a script that each page gets before its own.
 func visitor(t *testing.T, script string) *tab {
 	t.Helper()
-	b := (&pages{server: gallery.server}).scripted(t, 1280, 900)
+	b := (&pages{server: gallery.server}).lasting(t, 20*time.Minute, 1280, 900)
 	if script != "" {
 		b.do(everywhere(script))
 	}
 	return b
 }
 
-// walk is how many shots a visitor looks at before another takes over: a tab has its time.
+// walk is how many shots a visitor looks at before another takes over: a tab's memory only grows.
 const walk = 16
 
 // each lets as many visitors as there are processors look at every shot. What one of them can't get over ends the test.
