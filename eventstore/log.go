@@ -152,7 +152,8 @@ type Head struct {
 // MUST NOT return nil before every record is durable, MUST give contiguous positions over all processes that append, and MUST make a
 // record at p visible only with all records below p. It returns ErrConflict (see Conflict)
 // when an expectation, guard or bound fails: the caller loads again, decides again, appends again. ErrCommandReused when a command's
-// key is known with another body. A lost connection while committing is ErrUnknownOutcome: repeat the same command.
+// key is known with another body. A lost connection while committing is ErrUnknownOutcome: repeat the same command. A store that can't be
+// reached is ErrUnavailable, whatever was asked of it; nothing was appended then.
 type Log interface {
 	Append(ctx context.Context, appends ...Append) ([]Result, error)
 	// ReadAggregates reads whole aggregates, each in version order; out[i] belongs to aggregates[i], nil if never written. Concurrent
@@ -176,6 +177,7 @@ var (
 	ErrUnknownOutcome = errors.New("eventstore: connection lost while committing; repeat the command")
 	ErrNotFound       = errors.New("eventstore: not found")
 	ErrClosed         = errors.New("eventstore: closed")
+	ErrUnavailable    = errors.New("eventstore: the store can't be reached; try again")
 	ErrNoGenesis      = errors.New("eventstore: the store holds no log yet")
 	ErrStoreVersion   = errors.New("eventstore: the store was made by another version of this program")
 	ErrServed         = errors.New("eventstore: another serve runs on this store")

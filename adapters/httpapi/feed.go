@@ -83,6 +83,8 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		return s.live(ctx, w, f)
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(f.wait + answerTime))
+	ctx, stop := context.WithTimeout(ctx, f.wait+workTime)
+	defer stop()
 	page, err := s.Delivery.Next(ctx, f.stream, f.lane, f.after, f.limit, f.wait)
 	if err != nil && !s.draining(r.Context(), err) {
 		return err
@@ -237,7 +239,9 @@ func wantsLive(r *http.Request) bool {
 func (s *server) live(ctx context.Context, w http.ResponseWriter, f feedRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, maxLive)
 	defer cancel()
-	page, err := s.Delivery.Next(ctx, f.stream, f.lane, f.after, f.limit, 0)
+	soon, stop := context.WithTimeout(ctx, workTime)
+	page, err := s.Delivery.Next(soon, f.stream, f.lane, f.after, f.limit, 0)
+	stop()
 	if err != nil {
 		return err
 	}

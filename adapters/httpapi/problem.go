@@ -93,7 +93,7 @@ var answers = map[string]answer{
 	codeInternal:       {http.StatusInternalServerError, "Something went wrong in the hub. It has been logged."},
 	codeBusy:           {http.StatusServiceUnavailable, "Too many changes at the same time. Repeat the request, with the same Idempotency-Key."},
 	codeUnknownOutcome: {http.StatusServiceUnavailable, "Maybe this was accepted. Repeat it with the same Idempotency-Key: it counts once."},
-	codeUnavailable:    {http.StatusServiceUnavailable, "The hub is starting or stopping. Repeat the request in a moment."},
+	codeUnavailable:    {http.StatusServiceUnavailable, "The hub is starting or stopping, or its database is away. Repeat the request in a moment, with the same Idempotency-Key."},
 }
 
 // answerOf is how a code is answered. malformed-json is 400, a command id with other content and a stale preview 409, all else that is
@@ -126,7 +126,7 @@ type problem struct {
 	Preview *previewResult `json:"preview,omitempty" doc:"of stale-preview: what holds now"`
 	allow   string         // of a 405
 	acr     int            // of insufficient-user-authentication: what would do
-	cause   error          // of a 500: logged, never sent
+	cause   error          // of a 500, and of a 503 that is the store's: logged, never sent
 }
 
 // fault is one thing that is wrong with an input.
@@ -224,6 +224,7 @@ var sentinels = []struct {
 	{command.ErrBusy, codeBusy},
 	{delivery.ErrBusy, codeBusy},
 	{eventstore.ErrClosed, codeUnavailable},
+	{eventstore.ErrUnavailable, codeUnavailable},
 	{context.DeadlineExceeded, codeUnavailable},
 	{context.Canceled, codeUnavailable}, // by the hub's own stop: a caller's going away is looked at first
 }
@@ -252,7 +253,7 @@ func problemOf(ctx context.Context, err error) *problem {
 		return endpointFault(endpoint)
 	case errors.As(err, &synthetic):
 		return newProblem(codeSynthetic, fault{Pointer: "/" + synthetic.Member, Code: codeSynthetic, Detail: synthetic.Detail})
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // the caller's context, without a deadline of ours
 		return newProblem(codeCancelled)
 	}
 	if errors.Is(err, command.ErrForbidden) && isProxy(ctx) { // as about somebody who does not exist
@@ -260,7 +261,11 @@ func problemOf(ctx context.Context, err error) *problem {
 	}
 	for _, known := range sentinels {
 		if errors.Is(err, known.err) {
-			return newProblem(known.code)
+			p = newProblem(known.code)
+			if errors.Is(err, eventstore.ErrUnavailable) {
+				p.cause = err
+			}
+			return p
 		}
 	}
 	p = newProblem(codeInternal)

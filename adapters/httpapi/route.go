@@ -43,7 +43,9 @@ func register[I, O any](s *server, rt route, handler func(context.Context, *I) (
 		op.Responses[statusText(rt.status)].Content = media{"application/json": {Example: example}}
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := handler(ctx, in)
+		work, cancel := context.WithTimeout(ctx, workTime)
+		defer cancel()
+		out, err := handler(work, in)
 		if err != nil {
 			return nil, s.failed(ctx, err)
 		}

@@ -102,8 +102,12 @@ func New(c Config) (http.Handler, error) {
 	return s, nil
 }
 
-// answerTime bounds how long an ordinary answer may take to leave. Feeds and long lists set their own.
-const answerTime = 30 * time.Second
+const (
+	// answerTime bounds how long an ordinary answer may take to leave. Feeds and long lists set their own.
+	answerTime = 30 * time.Second
+	// workTime is what of it the work may take: then there is still time to say that it took too long.
+	workTime = 25 * time.Second
+)
 
 // ServeHTTP answers one request and tells log and metrics about it, by the route's pattern: never the URL, and of the caller the role
 // alone.

@@ -352,5 +352,5 @@ func outcome(err error, committing bool) error {
 	if committing {
 		return fmt.Errorf("%w: %w", eventstore.ErrUnknownOutcome, err)
 	}
-	return fmt.Errorf("postgres: append: %w", err)
+	return failed("append", err)
 }

@@ -35,6 +35,7 @@ func (c Config) connectOwner(ctx context.Context) (*pgx.Conn, error) {
 
 // restrict makes every connection of config one that may only append, in the store's schema.
 func (c Config) restrict(config *pgx.ConnConfig) {
+	hurry(config)
 	config.RuntimeParams["search_path"] = pgx.Identifier{c.Schema}.Sanitize()
 	for name, value := range plannerSettings {
 		config.RuntimeParams[name] = value
@@ -55,7 +56,7 @@ func (c Config) connect(ctx context.Context) (*pgx.Conn, error) {
 	c.restrict(config)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: connect: %w", err)
+		return nil, failed("connect", err)
 	}
 	return conn, nil
 }
@@ -102,7 +103,7 @@ func (d *session) connect(ctx context.Context) error {
 	}
 	if err := d.prepare(ctx, conn); err != nil {
 		_ = conn.Close(ctx)
-		return fmt.Errorf("postgres: prepare statements: %w", err)
+		return failed("prepare statements", err)
 	}
 	d.conn = conn
 	return nil

@@ -33,7 +33,7 @@ type KeysConfig struct {
 // Keys is the key store in a schema of its own, apart from the log's, so that it is backed up apart. Safe for concurrent use; any number
 // of replicas may share it.
 type Keys struct {
-	pool                                               *pgxpool.Pool
+	pool                                               patientPool
 	keys, putKeys, refs, putRefs, getSecret, putSecret string // statements with the schema's name
 	keysRotation
 }
@@ -52,6 +52,7 @@ func OpenKeys(ctx context.Context, config KeysConfig) (*Keys, error) {
 		return nil, fmt.Errorf("postgres: open the key store: %w", err)
 	}
 	poolConfig.MaxConns = keysConns
+	hurry(poolConfig.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open the key store: %w", err)
@@ -72,7 +73,7 @@ func (k *Keys) Close() error {
 func newKeys(pool *pgxpool.Pool, schema string) *Keys {
 	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
 	return &Keys{
-		pool:         pool,
+		pool:         patientPool{pool, patience},
 		keysRotation: newKeysRotation(in),
 		keys: `SELECT q.n, k.ref, k.epoch, k.wrapped, k.destroyed
 			FROM unnest($1::uuid[], $2::smallint[]) WITH ORDINALITY AS q (subject, class, n)
@@ -106,7 +107,7 @@ func (k *Keys) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, e
 	}
 	rows, err := k.pool.Query(ctx, k.keys, subjects, classes)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: read keys: %w", err)
+		return nil, failed("read keys", err)
 	}
 	var n, ref int64
 	var epoch int32
@@ -118,7 +119,7 @@ func (k *Keys) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, e
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: read keys: %w", err)
+		return nil, failed("read keys", err)
 	}
 	return out, nil
 }
@@ -128,7 +129,7 @@ func (k *Keys) Keys(ctx context.Context, ids ...seal.KeyID) ([]seal.StoredKey, e
 func (k *Keys) PutKeys(ctx context.Context, keys ...seal.StoredKey) ([]seal.StoredKey, error) {
 	refs, err := k.insertKeys(ctx, keys)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: store keys: %w", err)
+		return nil, failed("store keys", err)
 	}
 	out := make([]seal.StoredKey, len(keys))
 	var others []seal.KeyID
@@ -189,7 +190,7 @@ func (k *Keys) insertKeys(ctx context.Context, keys []seal.StoredKey) (map[seal.
 func (k *Keys) References(ctx context.Context, hashes ...[32]byte) ([]uuid.UUID, error) {
 	rows, err := k.pool.Query(ctx, k.refs, byteSlices(hashes))
 	if err != nil {
-		return nil, fmt.Errorf("postgres: look up references: %w", err)
+		return nil, failed("look up references", err)
 	}
 	out := make([]uuid.UUID, len(hashes))
 	var n int64
@@ -199,7 +200,7 @@ func (k *Keys) References(ctx context.Context, hashes ...[32]byte) ([]uuid.UUID,
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: look up references: %w", err)
+		return nil, failed("look up references", err)
 	}
 	return out, nil
 }
@@ -215,7 +216,7 @@ func (k *Keys) PutReferences(ctx context.Context, hashes [][32]byte, citizens []
 		ids[i] = citizen
 	}
 	if _, err := k.pool.Exec(ctx, k.putRefs, byteSlices(hashes), ids); err != nil {
-		return nil, fmt.Errorf("postgres: store references: %w", err)
+		return nil, failed("store references", err)
 	}
 	return k.References(ctx, hashes...)
 }
@@ -228,17 +229,17 @@ func (k *Keys) Secret(ctx context.Context, name string, make func() ([]byte, err
 		return value, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("postgres: read a secret: %w", err)
+		return nil, failed("read a secret", err)
 	}
 	if value, err = make(); err != nil {
 		return nil, err
 	}
 	if _, err := k.pool.Exec(ctx, k.putSecret, name, value); err != nil {
-		return nil, fmt.Errorf("postgres: store a secret: %w", err)
+		return nil, failed("store a secret", err)
 	}
 	// Another replica may have been first: read what stands.
 	if err := k.pool.QueryRow(ctx, k.getSecret, name).Scan(&value); err != nil {
-		return nil, fmt.Errorf("postgres: read a secret: %w", err)
+		return nil, failed("read a secret", err)
 	}
 	return value, nil
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -63,7 +62,7 @@ func (k *Keys) DestroyKeys(ctx context.Context, ids ...seal.KeyID) ([]seal.Store
 	}
 	stones, err := k.scanKeys(ctx, k.destroy, subjects, classes)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: destroy keys: %w", err)
+		return nil, failed("destroy keys", err)
 	}
 	byID := make(map[seal.KeyID]seal.StoredKey, len(stones))
 	for _, stone := range stones {
@@ -80,7 +79,7 @@ func (k *Keys) DestroyKeys(ctx context.Context, ids ...seal.KeyID) ([]seal.Store
 func (k *Keys) Tombstones(ctx context.Context, after seal.KeyID, limit int) ([]seal.StoredKey, error) {
 	stones, err := k.scanKeys(ctx, k.tombstones, after.Subject, int16(after.Class), limit)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: read tombstones: %w", err)
+		return nil, failed("read tombstones", err)
 	}
 	return stones, nil
 }
@@ -108,7 +107,7 @@ func (k *Keys) MoveReferences(ctx context.Context, from, to uuid.UUID) (int, err
 	}
 	tag, err := k.pool.Exec(ctx, sql, args...)
 	if err != nil {
-		return 0, fmt.Errorf("postgres: move references: %w", err)
+		return 0, failed("move references", err)
 	}
 	return int(tag.RowsAffected()), nil
 }
@@ -117,7 +116,7 @@ func (k *Keys) MoveReferences(ctx context.Context, from, to uuid.UUID) (int, err
 func (k *Keys) ReplaceSecret(ctx context.Context, name string, old, fresh []byte) (bool, error) {
 	tag, err := k.pool.Exec(ctx, k.replaceSecret, name, old, fresh)
 	if err != nil {
-		return false, fmt.Errorf("postgres: replace a secret: %w", err)
+		return false, failed("replace a secret", err)
 	}
 	return tag.RowsAffected() > 0, nil
 }
@@ -136,7 +135,7 @@ func (k *Keys) RaiseEpoch(ctx context.Context, epoch int32) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("postgres: raise the epoch: %w", err)
+		return failed("raise the epoch", err)
 	}
 	return nil
 }
@@ -145,7 +144,7 @@ func (k *Keys) RaiseEpoch(ctx context.Context, epoch int32) error {
 func (k *Keys) Epochs(ctx context.Context) (map[int32]int64, error) {
 	rows, err := k.pool.Query(ctx, k.epochs)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: count the keys of each epoch: %w", err)
+		return nil, failed("count the keys of each epoch", err)
 	}
 	out := make(map[int32]int64)
 	var epoch int32
@@ -155,7 +154,7 @@ func (k *Keys) Epochs(ctx context.Context) (map[int32]int64, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: count the keys of each epoch: %w", err)
+		return nil, failed("count the keys of each epoch", err)
 	}
 	return out, nil
 }
@@ -167,11 +166,11 @@ func (k *Keys) KeysBefore(ctx context.Context, epoch int32, after int64, limit i
 	var blocks int64
 	const size = `SELECT pg_relation_size($1::regclass) / current_setting('block_size')::bigint`
 	if err := k.pool.QueryRow(ctx, size, k.dataKey).Scan(&blocks); err != nil {
-		return nil, 0, fmt.Errorf("postgres: read keys of earlier epochs: %w", err)
+		return nil, 0, failed("read keys of earlier epochs", err)
 	}
 	next = min(after+max(1, int64(limit)/keysPerBlock), blocks)
 	if keys, err = k.scanKeys(ctx, k.keysBefore, block(after), block(next), epoch); err != nil {
-		return nil, 0, fmt.Errorf("postgres: read keys of earlier epochs: %w", err)
+		return nil, 0, failed("read keys of earlier epochs", err)
 	}
 	if next == blocks {
 		next = 0
@@ -194,7 +193,7 @@ func (k *Keys) RewrapKeys(ctx context.Context, keys ...seal.Rewrap) (int, error)
 	}
 	tag, err := k.pool.Exec(ctx, k.rewrap, subjects, classes, old, epochs, wrapped)
 	if err != nil {
-		return 0, fmt.Errorf("postgres: store keys that were wrapped anew: %w", err)
+		return 0, failed("store keys that were wrapped anew", err)
 	}
 	return int(tag.RowsAffected()), nil
 }

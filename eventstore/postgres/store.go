@@ -7,12 +7,10 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tellonce/hub/eventstore"
 )
@@ -27,7 +25,8 @@ type Config struct {
 	Poll     time.Duration    // the safety poll of Wait, for lost notifications; default 5 s
 	Logf     func(string)     // told when the listening connection is lost; default: nobody is
 
-	streamFrom int // eventstore.CommitterConfig's, for tests
+	streamFrom int           // eventstore.CommitterConfig's, for tests
+	patience   time.Duration // for tests
 }
 
 func (c Config) withDefaults() Config {
@@ -46,6 +45,9 @@ func (c Config) withDefaults() Config {
 	if c.Poll <= 0 {
 		c.Poll = 5 * time.Second
 	}
+	if c.patience <= 0 {
+		c.patience = patience
+	}
 	if c.Logf == nil {
 		c.Logf = func(string) {}
 	}
@@ -55,7 +57,7 @@ func (c Config) withDefaults() Config {
 // Store is the log, its views and leases in one schema of a PostgreSQL database. Safe for concurrent use.
 type Store struct {
 	config    Config
-	pool      *pgxpool.Pool
+	pool      patientPool
 	committer *eventstore.Committer
 	driver    *driver
 	loads     loader
@@ -81,9 +83,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: config, notifier: notifier{wake: make(chan struct{}, 1)}}
-	if s.pool, err = config.newPool(ctx); err != nil {
+	pool, err := config.newPool(ctx)
+	if err != nil {
 		return nil, err
 	}
+	s.pool = patientPool{pool, config.patience}
 	s.driver = newDriver(config)
 	if err := s.driver[0].connect(ctx); err != nil {
 		s.pool.Close()
@@ -135,7 +139,7 @@ func (s *Store) failed(doing string, err error) error {
 	if s.closed.Err() != nil {
 		return eventstore.ErrClosed
 	}
-	return fmt.Errorf("postgres: %s: %w", doing, err)
+	return failed(doing, err)
 }
 
 // Identity returns the log's id and current generation; ErrNoGenesis if the store holds no log yet.
@@ -166,6 +170,9 @@ func (s *Store) query(ctx context.Context, doing string, row func(columns [][]by
 			break
 		}
 		s.pool.Reset() // the others will hardly be alive
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // who asked has waited enough
+		}
 	}
 	return n, s.failed(doing, err)
 }
