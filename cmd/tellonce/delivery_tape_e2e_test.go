@@ -28,6 +28,7 @@ import (
 // tape is every byte that a ministry received, by number, and what was wrong with it. It shares no rule with the hub or the client.
 type tape struct {
 	apart bool // events of different people may overtake each other
+	once  bool // nothing may come again
 
 	mu       sync.Mutex
 	first    map[int]string // as it came first
@@ -40,8 +41,8 @@ type tape struct {
 	wrong    []string
 }
 
-func newTape(apart bool) *tape {
-	return &tape{apart: apart, first: map[int]string{}, last: map[int]string{}, subjects: map[string]int{}}
+func newTape() *tape {
+	return &tape{first: map[int]string{}, last: map[int]string{}, subjects: map[string]int{}}
 }
 
 func (k *tape) take(text string) {
@@ -57,6 +58,9 @@ func (k *tape) take(text string) {
 	k.came++
 	k.last[n] = text
 	switch {
+	case known && k.once:
+		k.wrong = append(k.wrong, e.ID+" came again")
+		return
 	case known && before == text:
 		k.again++
 		return
@@ -88,9 +92,15 @@ func (k *tape) String() string {
 func (k *tape) is(t *testing.T, lines []string) {
 	t.Helper()
 	require.Empty(t, k.wrong)
-	require.Len(t, k.first, len(lines))
+	var missing []int
+	for i := range lines {
+		if _, ok := k.first[i+1]; !ok {
+			missing = append(missing, i+1)
+		}
+	}
+	require.Empty(t, missing, "did not come")
+	require.Equal(t, len(lines), k.highest)
 	for i, line := range lines {
-		require.Contains(t, k.first, i+1)
 		if wired(t, []byte(line)).Kind != "recalled" { // it may have left before it was
 			require.Equal(t, line, k.first[i+1])
 			require.Equal(t, line, k.last[i+1])
@@ -142,7 +152,7 @@ func (c *consumers) reads(way string, more ...string) {
 	one.follower = c.follow(append([]string{"stream", "follow", one.stream, "--apply", one.file, "--url", wire.URL, "--token-file", c.token}, more...)...)
 	one.events = func() map[string]wireEvent { return wire.events(c.T) }
 	one.tape = func() *tape {
-		k := newTape(false)
+		k := newTape()
 		wire.each(func(text []byte) { k.take(string(text)) })
 		return k
 	}
@@ -172,7 +182,8 @@ func (c *consumers) consumes(way, broker string) {
 	}
 	one.tape = func() *tape {
 		records()
-		k := newTape(false)
+		k := newTape()
+		k.once = true
 		for _, text := range whole {
 			k.take(text)
 		}
@@ -206,7 +217,8 @@ func (r record) structured(t *testing.T) string {
 func (c *consumers) receives(way string, batch int) {
 	c.Helper()
 	one := c.add(way)
-	k, applied := newTape(true), map[string]wireEvent{}
+	k, applied := newTape(), map[string]wireEvent{}
+	k.apart = true
 	var mu sync.Mutex
 	table := ministry.Table{Records: one.store}
 	client, err := ministry.NewClient(ministry.ClientConfig{URL: c.url, Token: ministry.TokenFile(c.token)})
