@@ -71,7 +71,8 @@ type agreementView struct {
 	ProposedAt, ApprovedAt, EndedAt       time.Time
 	EndedOn                               string
 	Rules                                 []string
-	Former                                int // the version that it replaced, or would replace; 0: none
+	Whys                                  []whyLine // why its ministry needs each field, where it proposed it itself
+	Former                                int       // the version that it replaced, or would replace; 0: none
 	Changes                               []string
 	AsksAnew, Narrower                    bool
 	AtOnce                                []string // what is wider, and yet asks nobody who agreed to the former version
@@ -122,6 +123,10 @@ func (s *server) agreementView(r *request, v *command.AgreementVersion) agreemen
 		Basis: r.say("agreement.basis." + a.Basis.Kind), Law: a.Basis.Reference, Rules: a.Aloud(r.lang(), labels),
 		ProposedAt: v.ProposedAt, ApprovedAt: v.ApprovedAt, EndedAt: v.EndedAt, EndedOn: v.EndedOn.String(),
 		Mine: s.Command.SamePerson(v, r.actor), InForce: v.State == consent.StateApproved, Command: newCommand(),
+	}
+	for _, reason := range v.Reasons {
+		what, names := s.Command.Labels(r.lang())(reason.Event, []string{reason.Field})
+		page.Whys = append(page.Whys, whyLine{Field: what + " – " + names[0], Reason: reason.Reason})
 	}
 	if v.Former == nil {
 		return page

@@ -96,6 +96,10 @@ func (s *server) changePages(handle func(method, path string, page pageFunc)) {
 
 func (s *server) ministryPages(handle handleFunc) {
 	handle("GET", "/streams", journal.RoleMinistry, s.streamsPage)
+	handle("GET", "/drafts", journal.RoleMinistry, s.draftsPage)
+	handle("POST", "/drafts", journal.RoleMinistry, s.draftsPost)
+	handle("GET", "/drafts/{draft}/{step}", journal.RoleMinistry, s.draftPage)
+	handle("POST", "/drafts/{draft}/{step}", journal.RoleMinistry, s.draftPost)
 	handle("GET", "/streams/{stream}", journal.RoleMinistry, s.streamPage)
 	handle("POST", "/streams/{stream}", journal.RoleMinistry, s.streamPost)
 	handle("GET", "/streams/{stream}/undelivered", journal.RoleMinistry, s.undeliveredPage)

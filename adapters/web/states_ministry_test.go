@@ -66,6 +66,24 @@ func ministryStates() []pageState {
 			b.post(path, b.get(path+"?how=count&last=5&where=side", http.StatusOK).hidden(), http.StatusOK)
 			return b.get(path, http.StatusOK)
 		}},
+		{name: "ministry-drafts", as: "moh", open: goTo("/drafts")},
+		{name: "ministry-draft-about", as: "moh", open: draftAt("")},
+		{name: "ministry-draft-about-problem", as: "moh", open: func(_ *scene, b *browser, lang string) *sheet {
+			return b.post(b.post("/"+lang+"/drafts", nil, http.StatusOK).path, nil, http.StatusUnprocessableEntity)
+		}},
+		{name: "ministry-draft-fields", as: "moh", open: draftAt("about")},
+		{name: "ministry-draft-why", as: "moh", open: draftAt("fields")},
+		{name: "ministry-draft-basis", as: "moh", open: draftAt("why")},
+		{name: "ministry-draft-basis-problem", as: "moh", open: func(s *scene, b *browser, lang string) *sheet {
+			return b.post(draftAt("why")(s, b, lang).path, nil, http.StatusUnprocessableEntity)
+		}},
+		{name: "ministry-draft-check", as: "moh", open: draftAt("basis")},
+		{name: "ministry-draft-submitted", as: "moh", prepare: ownHub, open: func(_ *scene, b *browser, lang string) *sheet {
+			check := b.drafted(lang)
+			form := check.form("submit")
+			form.Set("way", "pull")
+			return b.post(check.path, form, http.StatusOK)
+		}},
 		{name: "ministry-links", as: "moh", open: goTo(healthCard + "/links")},
 		{name: "ministry-links-problem", as: "moh", open: func(_ *scene, b *browser, lang string) *sheet {
 			return b.upload("/"+lang+healthCard+"/links", map[string]string{"command": newID()}, "list", `{"client_reference":"a"}`, http.StatusUnprocessableEntity)
@@ -91,6 +109,22 @@ func pressed(path, do string, fill url.Values) func(*scene, *browser, string) *s
 	return func(_ *scene, b *browser, lang string) *sheet {
 		b.t.Helper()
 		return b.pressed("/"+lang+path, do, fill, http.StatusOK)
+	}
+}
+
+// draftAt is a draft that is filled in up to a step, at the page after it.
+func draftAt(step string) func(*scene, *browser, string) *sheet {
+	return func(_ *scene, b *browser, lang string) *sheet {
+		page := b.post("/"+lang+"/drafts", nil, http.StatusOK)
+		for _, one := range draftOrder {
+			if step == "" {
+				break
+			}
+			if page = b.post(page.path, draftForms()[one], http.StatusOK); one == step {
+				break
+			}
+		}
+		return page
 	}
 }
 

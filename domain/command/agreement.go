@@ -68,6 +68,7 @@ type proposals struct {
 	approve   bool
 	streams   map[string]journal.StreamOpened // with those that this load opens
 	documents map[string][]byte               // of this load, by id and version
+	reasons   []journal.FieldReason           // of a ministry's own proposal
 	events    []journal.New
 	loaded    []Loaded
 }
@@ -87,7 +88,7 @@ func (p *proposals) add(a consent.Agreement) error {
 		return rejection
 	}
 	p.documents[versionKey(a.ID, a.Version)] = document
-	proposed := journal.AgreementProposed{By: by, Document: document, ID: a.ID, Version: a.Version}
+	proposed := journal.AgreementProposed{By: by, Document: document, ID: a.ID, Reasons: p.reasons, Version: a.Version}
 	p.events = append(p.events, agreementEvent(proposed, eventstore.NoCause))
 	one := Loaded{ID: a.ID, Version: a.Version, State: "proposed"}
 	if p.approve {

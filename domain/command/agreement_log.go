@@ -25,9 +25,10 @@ type AgreementVersion struct {
 	// Former is the version that this one replaced, or would replace if it were approved now; nil for none.
 	Former     *consent.Agreement
 	ProposedAt time.Time
-	ApprovedAt time.Time    // zero: never
-	EndedAt    time.Time    // of the agreement's end; zero: not ended
-	EndedOn    consent.Date // the day that the end names
+	ApprovedAt time.Time             // zero: never
+	EndedAt    time.Time             // of the agreement's end; zero: not ended
+	EndedOn    consent.Date          // the day that the end names
+	Reasons    []journal.FieldReason // why its ministry needs each field, where it proposed it itself
 
 	position   int64 // of the proposal
 	document   []byte
@@ -123,6 +124,7 @@ func (l *agreementLog) apply(e *journal.Entry) error {
 		}
 		*v = AgreementVersion{
 			Agreement: agreement, ProposedAt: e.RecordedAt, position: e.Position, document: event.Document, proposedBy: event.By,
+			Reasons: event.Reasons,
 		}
 	case journal.AgreementApproved:
 		if v := l.find(event.ID, event.Version); v != nil && v.EndedAt.IsZero() {

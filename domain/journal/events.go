@@ -117,7 +117,15 @@ type AgreementProposed struct {
 	By       string          `json:"by,omitempty"`
 	Document json.RawMessage `json:"document"`
 	ID       string          `json:"id"`
+	Reasons  []FieldReason   `json:"reasons,omitempty"` // of a ministry's own proposal
 	Version  int             `json:"version"`
+}
+
+// FieldReason says why a ministry needs a field of an event type, in its own words, for the officer who decides.
+type FieldReason struct {
+	Event  string `json:"event"`
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
 }
 
 // AgreementApproved puts a proposed version in force (within its validity). Its By is none where a sandbox approved by itself.
