@@ -12,7 +12,13 @@ import (
 func Follow(ctx context.Context, log Log, waker Waker, from int64, pageSize int, fn func([]Recorded) error) error {
 	for ctx.Err() == nil {
 		page, err := log.ReadAll(ctx, from, pageSize)
-		if err == nil && len(page) == 0 {
+		if err == nil && len(page) > 0 {
+			from += int64(len(page))
+			if err := fn(page); err != nil {
+				return err
+			}
+		}
+		if err == nil && len(page) < pageSize { // this is the head, or it was
 			err = waker.Wait(ctx, from)
 		}
 		if ctx.Err() != nil {
@@ -20,12 +26,6 @@ func Follow(ctx context.Context, log Log, waker Waker, from int64, pageSize int,
 		}
 		if err != nil {
 			return err
-		}
-		if len(page) > 0 {
-			if err := fn(page); err != nil {
-				return err
-			}
-			from += int64(len(page))
 		}
 	}
 	return nil

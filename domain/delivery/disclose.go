@@ -21,52 +21,73 @@ const maxAttempts = 50
 // ErrBusy is the answer when others kept appending to a lane; ask again.
 var ErrBusy = errors.New("delivery: another reader of this lane was first too often; try again")
 
+// errGiven: another process gave numbers meanwhile, so that these are to be sent first.
+var errGiven = errors.New("delivery: another reader of this lane was first")
+
 // disclose is step 9 of a change's life: it gives numbers to what is due and still permitted, writes that to the log, and only then makes bytes. No
-// messages and no error: nothing is due. If the process dies after the append, the numbers are given and whoever reads next redelivers them.
-func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.StreamOpened, lane, limit int) ([]Message, time.Time, error) {
+// messages and no error: nothing is due as of the head that it returns. If the process dies after the append, the numbers are given and whoever
+// reads next redelivers them.
+func (d *Delivery) disclose(ctx context.Context, pace *pace, stream journal.StreamOpened, lane int, at laneAt, limit int) (Page, int64, error) {
 	var dropped *dueRow // the first of the last round, if it gave no number
-	for conflicts := 0; conflicts < maxAttempts; {
-		row, earliest, err := d.laneState(ctx, stream.Stream, lane)
-		today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
-		if err == nil && earliest != 0 && earliest <= today {
-			err = d.wake(ctx, stream.Stream, lane, today)
+	for first, conflicts, again := at.next, 0, false; conflicts < maxAttempts; again = true {
+		rows, err := d.dueAt(ctx, stream, lane, &at, pace.of(limit), again)
+		if err == nil && at.next != first {
+			err = errGiven
 		}
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		rows, err := d.waiting(ctx, stream.Stream, lane, pace.of(limit), today)
 		if err != nil || len(rows) == 0 {
-			return nil, time.Time{}, err
+			return Page{}, at.head, err
 		}
 		if dropped != nil && *dropped == rows[0] {
-			return nil, time.Time{}, errRow // what was dropped is due again: on and on
+			return Page{}, at.head, errRow // what was dropped is due again: on and on
 		}
-		v, err := d.look(ctx, stream, lane, row, positionsOf(rows))
+		by := basis{head: at.head, remember: conflicts == 0}
+		v, err := d.look(ctx, stream, lane, at.laneRow, positionsOf(rows), by)
 		if err != nil {
-			return nil, time.Time{}, err
+			return Page{}, at.head, err
 		}
 		event, err := d.judgeAll(ctx, v, rows, limit)
 		if err != nil {
-			return nil, time.Time{}, err
+			return Page{}, at.head, err
 		}
 		started := d.journal.Clock()
 		_, err = d.journal.Append(ctx, d.step(v, event))
 		switch {
 		case errors.Is(err, eventstore.ErrConflict):
-			pace.slower(err, len(rows))
-			conflicts++
+			if conflicts++; !by.remember {
+				pace.slower(err, len(rows))
+			}
 			continue
 		case err != nil:
-			return nil, time.Time{}, err
+			return Page{}, at.head, err
 		}
 		if pace.faster(); len(event.Items) == 0 {
 			conflicts, dropped = 0, &rows[0] // only drops: there may be more behind them
 			continue
 		}
 		messages, err := d.letOut(ctx, v, event.Items, event.First, nil)
-		return messages, started.Add(D), err
+		return Page{Messages: messages, Until: started.Add(D)}, at.head, err
 	}
-	return nil, time.Time{}, ErrBusy
+	return Page{}, at.head, ErrBusy
+}
+
+// dueAt returns up to limit rows of a lane that are due, and brings what is known of the lane up to date: at the beginning if it is read again,
+// and where there are none, for another process may have given them numbers since.
+func (d *Delivery) dueAt(ctx context.Context, stream journal.StreamOpened, lane int, at *laneAt, limit int, again bool) (rows []dueRow, err error) {
+	if again {
+		if *at, err = d.laneAt(ctx, stream.Stream, lane); err != nil {
+			return nil, err
+		}
+	}
+	today := d.journal.DayOf(d.journal.Now(journal.Timing{})).Date
+	if at.earliest != 0 && at.earliest <= today {
+		if err := d.wake(ctx, stream.Stream, lane, today); err != nil {
+			return nil, err
+		}
+	}
+	if rows, err = d.waiting(ctx, stream.Stream, lane, limit, today); err == nil && len(rows) == 0 {
+		*at, err = d.viewedLane(ctx, stream.Stream, lane, at.head)
+	}
+	return rows, err
 }
 
 // pace is how many numbers a lane's next step is about: 0 for as many as are asked for. Where people of a page have something restricted while

@@ -14,29 +14,39 @@ import (
 
 // state is a lane as the view knows it after catching up with the log.
 func (d *Delivery) state(ctx context.Context, stream string, lane int) (laneRow, error) {
-	row, _, err := d.laneState(ctx, stream, lane)
-	return row, err
+	at, err := d.laneAt(ctx, stream, lane)
+	return at.laneRow, err
 }
 
-// laneState is state, and the earliest day that something of the lane waits for: 0 for none.
-func (d *Delivery) laneState(ctx context.Context, stream string, lane int) (laneRow, consent.Date, error) {
+// laneAt is a lane as of a head of the log.
+type laneAt struct {
+	laneRow
+	earliest consent.Date // that something of the lane waits for: 0 for none
+	head     int64
+}
+
+func (d *Delivery) laneAt(ctx context.Context, stream string, lane int) (laneAt, error) {
 	head, err := d.journal.Head(ctx)
 	if err != nil {
-		return laneRow{}, 0, err
+		return laneAt{}, err
 	}
 	if _, err := d.journal.CatchUp(ctx, d.due, head.Position+1); err != nil {
-		return laneRow{}, 0, err
+		return laneAt{}, err
 	}
+	return d.viewedLane(ctx, stream, lane, head.Position)
+}
+
+// viewedLane is a lane as it stands in the view, which has caught up with a head.
+func (d *Delivery) viewedLane(ctx context.Context, stream string, lane int, head int64) (at laneAt, err error) {
 	values, err := d.journal.Store().Get(ctx, d.due.Name(), journal.LaneKey('l', stream, lane, 0), journal.LaneKey('v', stream, lane, 0))
 	if err != nil {
-		return laneRow{}, 0, err
+		return at, err
 	}
-	var earliest consent.Date
-	if len(values[1]) == 4 {
-		earliest = consent.Date(binary.BigEndian.Uint32(values[1]))
+	if at.head = head; len(values[1]) == 4 {
+		at.earliest = consent.Date(binary.BigEndian.Uint32(values[1]))
 	}
-	row, err := decodeLaneRow(values[0])
-	return row, earliest, err
+	at.laneRow, err = decodeLaneRow(values[0])
+	return at, err
 }
 
 const wakePage = 1000

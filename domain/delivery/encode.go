@@ -14,11 +14,7 @@ import (
 // letOut makes the bytes of what an append gave numbers or sent again. If the stream was paused before that append, they stay: whoever reads on
 // after the pause gets them again.
 func (d *Delivery) letOut(ctx context.Context, v *view, items []journal.DisclosedItem, first int64, recalled map[int64]bool) ([]Message, error) {
-	now, err := d.settings(ctx, v.stream.Stream)
-	if err == nil && now.Paused {
-		err = ErrPaused
-	}
-	if err != nil {
+	if err := d.paused(ctx, v.stream.Stream, false); err != nil {
 		return nil, err
 	}
 	return d.encode(ctx, v, items, first, recalled)

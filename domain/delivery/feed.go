@@ -190,13 +190,9 @@ func (r *reader) look(ctx context.Context) (Page, error) {
 		r.d.journal.Clock().Before(s.page.Until) {
 		return s.page, nil
 	}
-	head, err := r.d.journal.Head(ctx)
-	if err != nil {
-		return Page{}, err
-	}
-	page, err := r.d.take(ctx, r.desk, r.stream, r.lane, r.after, r.limit)
+	page, head, err := r.take(ctx)
 	if err == nil && len(page.Messages) == 0 {
-		r.desk.nothing(head.Position)
+		r.desk.nothing(head)
 	}
 	return page, err
 }
@@ -225,43 +221,36 @@ func (d *Delivery) await(ctx context.Context, position int64) error {
 	return nil
 }
 
-// take gives what follows a number; the caller has the lane's turn.
-func (d *Delivery) take(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
-	settings, err := d.settings(ctx, stream.Stream)
-	if err != nil {
-		return Page{}, err
+// take gives what follows a number, or nothing as of a head; the caller has the lane's turn.
+func (r *reader) take(ctx context.Context) (page Page, head int64, err error) {
+	if err := r.d.paused(ctx, r.stream.Stream, true); err != nil {
+		return Page{}, 0, err
 	}
-	if settings.Paused {
-		return Page{}, ErrPaused
+	for range maxAttempts {
+		at, err := r.d.laneAt(ctx, r.stream.Stream, r.lane)
+		if err != nil {
+			return Page{}, 0, err
+		}
+		if r.after >= at.next {
+			return Page{}, 0, ErrUnknownCursor
+		}
+		if r.after < at.next-1 {
+			page, err := r.d.redeliver(ctx, &r.desk.pace, r.stream, r.lane, at, r.after+1, min(r.after+int64(r.limit), at.next-1))
+			return page, 0, err
+		}
+		tickets := r.desk.arrived.Load() // who comes after the append has a redelivered of their own
+		page, head, err := r.d.disclose(ctx, &r.desk.pace, r.stream, r.lane, at, r.limit)
+		switch {
+		case errors.Is(err, errGiven):
+			continue
+		case err == nil && len(page.Messages) > 0:
+			r.desk.share(&sharedPage{first: r.after + 1, tickets: tickets, page: page})
+		case err == nil:
+			err = r.d.paused(ctx, r.stream.Stream, false)
+		}
+		return page, head, err
 	}
-	row, err := d.state(ctx, stream.Stream, lane)
-	if err != nil {
-		return Page{}, err
-	}
-	if after >= row.next {
-		return Page{}, ErrUnknownCursor
-	}
-	if after < row.next-1 {
-		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), row.next-1))
-		return Page{Messages: messages, Until: until}, err
-	}
-	return d.takeNew(ctx, desk, stream, lane, after, limit)
-}
-
-func (d *Delivery) takeNew(ctx context.Context, desk *laneDesk, stream journal.StreamOpened, lane int, after int64, limit int) (Page, error) {
-	tickets := desk.arrived.Load() // who comes after the append has a redelivered of their own
-	messages, until, err := d.disclose(ctx, &desk.pace, stream, lane, limit)
-	if err != nil || len(messages) == 0 {
-		return Page{}, err
-	}
-	page := Page{Messages: messages, Until: until}
-	if first := messages[0].Cursor.Number; first != after+1 {
-		// Another replica gave numbers between our look and our append: serve those first, as given.
-		messages, until, err := d.redeliver(ctx, &desk.pace, stream, lane, after+1, min(after+int64(limit), first-1))
-		return Page{Messages: messages, Until: until}, err
-	}
-	desk.share(&sharedPage{first: after + 1, tickets: tickets, page: page})
-	return page, nil
+	return Page{}, 0, ErrBusy
 }
 
 // After checks a cursor against a stream and returns the number to read after.

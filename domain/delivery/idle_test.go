@@ -54,7 +54,7 @@ func TestIdleReadersShareOneWatcher(t *testing.T) {
 			return err
 		})
 	}
-	for counted.heads.Load() < before+3*readers { // each has looked: its own head, that of the state, that of what is due
+	for counted.heads.Load() < before+readers { // each has looked
 		time.Sleep(time.Millisecond)
 	}
 	before = counted.heads.Load()

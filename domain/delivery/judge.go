@@ -19,7 +19,7 @@ type view struct {
 	row     laneRow
 	law     *journal.Law
 	day     journal.Day
-	head    int64
+	since   int64                    // what was restricted up to here is in the states
 	entries map[int64]*journal.Entry // facts and causes by position
 	told    map[int64]citizen.Change // what holds by them
 	states  map[citizen.ID]*journal.State
@@ -36,21 +36,28 @@ func (v *view) withhold(position int64) {
 	}
 }
 
+// basis is what a step judges by: the log's head, and whether this process may judge by what it remembers of the law and of people. It may be
+// stale: then the guard or an expectation of the append refuses the step, which is judged again by the log.
+type basis struct {
+	head     int64
+	remember bool
+}
+
 // look reads entries and everything by which they are judged now.
-func (d *Delivery) look(ctx context.Context, stream journal.StreamOpened, lane int, row laneRow, positions []int64) (*view, error) {
-	head, err := d.journal.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (d *Delivery) look(ctx context.Context, stream journal.StreamOpened, lane int, row laneRow, positions []int64, by basis) (_ *view, err error) {
 	v := &view{
-		stream: stream, lane: lane, row: row, head: head.Position, entries: map[int64]*journal.Entry{}, told: map[int64]citizen.Change{},
+		stream: stream, lane: lane, row: row, since: by.head, entries: map[int64]*journal.Entry{}, told: map[int64]citizen.Change{},
 		states: map[citizen.ID]*journal.State{}, page: map[int64][]givenRow{}, withheld: map[citizen.ID]bool{},
 	}
-	if v.law, err = d.journal.FreshLaw(ctx); err != nil {
+	readLaw, read := d.journal.FreshLaw, d.journal.Read
+	if by.remember {
+		readLaw, read = d.journal.CurrentLaw, d.journal.Recent
+	}
+	if v.law, err = readLaw(ctx); err != nil {
 		return nil, err
 	}
 	v.day = d.journal.DayOf(d.journal.Now(journal.Timing{}))
-	entries, err := d.journal.Read(ctx, positions...)
+	entries, err := read(ctx, positions...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +69,9 @@ func (d *Delivery) look(ctx context.Context, stream journal.StreamOpened, lane i
 		v.entries[entries[i].Position], v.told[entries[i].Position] = &entries[i], told[i]
 	}
 	ids := citizensOf(entries)
+	if by.remember {
+		ids = d.remembered(v, ids)
+	}
 	states, err := d.journal.FreshStates(ctx, ids...)
 	if err != nil {
 		return nil, err
@@ -70,6 +80,27 @@ func (d *Delivery) look(ctx context.Context, stream journal.StreamOpened, lane i
 		v.states[id] = states[i]
 	}
 	return v, v.whole()
+}
+
+// remembered takes the states that this process remembers, as of when they knew all entries about their people, and returns the ids of the others.
+// The append's guard begins where the oldest of them ends.
+func (d *Delivery) remembered(v *view, ids []citizen.ID) (others []citizen.ID) {
+	latest, head := map[citizen.ID]int64{}, v.since
+	for position, e := range v.entries {
+		id := citizen.ID(e.Subject)
+		if latest[id] = max(latest[id], position); e.Err != nil {
+			latest[id] = head + 1 // only the log says why
+		}
+	}
+	for _, id := range ids {
+		state, ok := d.journal.Remembered(id)
+		if at, about := latest[id]; !ok || !about || state.Seen < at || state.Seen > head {
+			others = append(others, id)
+			continue
+		}
+		v.states[id], v.since = state, min(v.since, state.Seen)
+	}
+	return others
 }
 
 // citizensOf are the distinct people whom entries are about: their subjects, and whom a merge keeps.
@@ -110,9 +141,9 @@ func erased(state *journal.State) bool {
 	return state.Gone != nil && state.Gone.Why == journal.TypeErased
 }
 
-// guard refuses the append if anything was restricted for the people it is about since the head that was judged by.
+// guard refuses the append if anything was restricted for the people it is about since what was judged by.
 func (d *Delivery) guard(v *view) eventstore.Guard {
-	g := eventstore.Guard{After: v.head}
+	g := eventstore.Guard{After: v.since}
 	if d.unguarded {
 		return g
 	}

@@ -81,9 +81,12 @@ func (p *Pusher) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		if held, err = store.Acquire(ctx, lease, p.Owner, leaseTTL); err != nil || !held {
-			return err
+	for renewed := p.Delivery.journal.Clock(); ; {
+		if now := p.Delivery.journal.Clock(); now.Sub(renewed) >= pushWait {
+			if held, err = store.Acquire(ctx, lease, p.Owner, leaseTTL); err != nil || !held {
+				return err
+			}
+			renewed = now
 		}
 		page, err := p.Delivery.Next(ctx, p.Stream, p.Lane, after, pushLimit, pushWait)
 		if err != nil {

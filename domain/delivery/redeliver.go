@@ -22,20 +22,21 @@ type given struct {
 
 // redeliver sends given numbers from..to again: each is judged by the law of now, what it no longer permits is recalled for ever, and the
 // log says so before a byte leaves. It may be fewer numbers than asked for.
-func (d *Delivery) redeliver(ctx context.Context, pace *pace, stream journal.StreamOpened, lane int, from, to int64) ([]Message, time.Time, error) {
-	for range maxAttempts {
-		to = from + int64(pace.of(int(to-from+1))) - 1
-		row, err := d.state(ctx, stream.Stream, lane)
-		if err != nil {
-			return nil, time.Time{}, err
+func (d *Delivery) redeliver(ctx context.Context, pace *pace, stream journal.StreamOpened, lane int, at laneAt, from, to int64) (_ Page, err error) {
+	for attempt := range maxAttempts {
+		if attempt > 0 {
+			if at, err = d.laneAt(ctx, stream.Stream, lane); err != nil {
+				return Page{}, err
+			}
 		}
+		to = from + int64(pace.of(int(to-from+1))) - 1
 		numbers, err := d.given(ctx, stream.Stream, lane, from, to)
 		if err != nil {
-			return nil, time.Time{}, err
+			return Page{}, err
 		}
-		v, err := d.look(ctx, stream, lane, row, givenPositions(numbers))
+		v, err := d.look(ctx, stream, lane, at.laneRow, givenPositions(numbers), basis{head: at.head})
 		if err != nil {
-			return nil, time.Time{}, err
+			return Page{}, err
 		}
 		event := journal.Redelivered{From: from, Lane: lane, Stream: stream.Stream, To: to}
 		items, recalled := make([]journal.DisclosedItem, len(numbers)), map[int64]bool{}
@@ -55,13 +56,13 @@ func (d *Delivery) redeliver(ctx context.Context, pace *pace, stream journal.Str
 			continue
 		}
 		if err != nil {
-			return nil, time.Time{}, err
+			return Page{}, err
 		}
 		pace.faster()
 		messages, err := d.letOut(ctx, v, items, from, recalled)
-		return messages, started.Add(D), err
+		return Page{Messages: messages, Until: started.Add(D)}, err
 	}
-	return nil, time.Time{}, ErrBusy
+	return Page{}, ErrBusy
 }
 
 func givenPositions(numbers []given) []int64 {

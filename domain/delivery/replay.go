@@ -164,7 +164,7 @@ const replayPage = 500 // small enough that what is new gets its turn at the lan
 // countRecalled judges a part's numbers as a replay would.
 func (d *Delivery) countRecalled(ctx context.Context, open journal.StreamOpened, part *ReplayPart) (recalled int64, err error) {
 	for from := part.From; from <= part.To; from += replayPage {
-		row, err := d.state(ctx, open.Stream, part.Lane)
+		at, err := d.laneAt(ctx, open.Stream, part.Lane)
 		if err != nil {
 			return 0, err
 		}
@@ -172,7 +172,7 @@ func (d *Delivery) countRecalled(ctx context.Context, open journal.StreamOpened,
 		if err != nil {
 			return 0, err
 		}
-		v, err := d.look(ctx, open, part.Lane, row, givenPositions(numbers))
+		v, err := d.look(ctx, open, part.Lane, at.laneRow, givenPositions(numbers), basis{head: at.head})
 		if err != nil {
 			return 0, err
 		}

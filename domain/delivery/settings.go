@@ -192,6 +192,23 @@ func (d *Delivery) settings(ctx context.Context, stream string) (settingsAt, err
 	return known, nil
 }
 
+// paused is ErrPaused if a stream is. What this process remembers is enough to begin with: letOut has the last word.
+func (d *Delivery) paused(ctx context.Context, stream string, remember bool) error {
+	d.mu.Lock()
+	known, ok := d.steered[stream]
+	d.mu.Unlock()
+	if !remember || !ok || known.Paused {
+		var err error
+		if known, err = d.settings(ctx, stream); err != nil {
+			return err
+		}
+	}
+	if known.Paused {
+		return ErrPaused
+	}
+	return nil
+}
+
 // resumed waits until a stream is not paused.
 func (d *Delivery) resumed(ctx context.Context, stream string) error {
 	for {

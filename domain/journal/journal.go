@@ -294,6 +294,33 @@ func (j *Journal) Read(ctx context.Context, positions ...int64) ([]Entry, error)
 	return j.Open(ctx, recs)
 }
 
+// Recent is Read for what has just been appended: records that a follower in this process has read are not read again.
+func (j *Journal) Recent(ctx context.Context, positions ...int64) ([]Entry, error) {
+	recs, err := j.Records(ctx, positions...)
+	if err != nil {
+		return nil, err
+	}
+	return j.Open(ctx, recs)
+}
+
+// Records is Recent without opening: what stands in the open is enough.
+func (j *Journal) Records(ctx context.Context, positions ...int64) ([]eventstore.Recorded, error) {
+	recs, missing := j.tail.at(positions)
+	if len(missing) == 0 {
+		return recs, nil
+	}
+	read, err := j.store.Read(ctx, missing...)
+	if err != nil {
+		return nil, err
+	}
+	for i := range recs {
+		if recs[i].Type == "" {
+			recs[i], read = read[0], read[1:]
+		}
+	}
+	return recs, nil
+}
+
 // ReadAggregate returns the entries of one aggregate from a version on, at most limit (0: all).
 func (j *Journal) ReadAggregate(ctx context.Context, aggregate eventstore.Aggregate, from int32, limit int) ([]Entry, error) {
 	recs, err := j.store.ReadAggregate(ctx, aggregate, from, limit)

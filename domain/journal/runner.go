@@ -28,11 +28,32 @@ type ViewTx struct {
 	store   eventstore.Views
 	view    string
 	pending map[string][]byte
+	loaded  map[string][]byte
+}
+
+// Load reads rows at once, each of which Get then has.
+func (tx *ViewTx) Load(ctx context.Context, keys ...string) error {
+	asked := make([][]byte, len(keys))
+	for i, key := range keys {
+		asked[i] = []byte(key)
+	}
+	values, err := tx.store.Get(ctx, tx.view, asked...)
+	if err != nil {
+		return err
+	}
+	tx.loaded = make(map[string][]byte, len(keys))
+	for i, key := range keys {
+		tx.loaded[key] = values[i]
+	}
+	return nil
 }
 
 // Get returns a row's value, nil where there is none.
 func (tx *ViewTx) Get(ctx context.Context, key []byte) ([]byte, error) {
 	if v, ok := tx.pending[string(key)]; ok {
+		return v, nil
+	}
+	if v, ok := tx.loaded[string(key)]; ok {
 		return v, nil
 	}
 	vs, err := tx.store.Get(ctx, tx.view, key)
@@ -161,14 +182,11 @@ func (j *Journal) CatchUp(ctx context.Context, view View, to int64) (int64, erro
 func (j *Journal) Run(ctx context.Context, view View) error {
 	j.desk(view).runs.Store(true)
 	for {
-		at, more, err := j.foldPage(ctx, view, math.MaxInt64, true)
+		at, _, err := j.foldPage(ctx, view, math.MaxInt64, true)
 		if err != nil {
 			return err
 		}
-		if more {
-			continue
-		}
-		if err := j.store.Wait(ctx, at); err != nil {
+		if err := j.store.Wait(ctx, at); err != nil { // which is over at once where the page was not the last
 			return err
 		}
 	}
@@ -200,7 +218,7 @@ func (j *Journal) foldPage(ctx context.Context, view View, to int64, trust bool)
 	next := at + int64(len(recs))
 	if wanted := wantedOf(view, recs); len(wanted) > 0 || !d.runs.Load() || next-checkpoint >= viewPage {
 		if err = j.fold(ctx, view, checkpoint, next, wanted); err == nil {
-			return d.reached(next), true, nil
+			return d.reached(next), next < to, nil
 		}
 		d.forget() // it may have moved all the same
 		if errors.Is(err, eventstore.ErrConflict) {
@@ -209,7 +227,7 @@ func (j *Journal) foldPage(ctx context.Context, view View, to int64, trust bool)
 		return at, false, err
 	}
 	d.unwanted(at, next)
-	return next, true, nil
+	return next, next < to, nil
 }
 
 // forget makes the next fold look where the checkpoint is.

@@ -16,6 +16,7 @@ import (
 type State struct {
 	ID       citizen.ID
 	Version  int32
+	Seen     int64           // position of the last event folded: the state is whole up to there
 	Profile  citizen.Profile // registered and deceased only; facts are read by projection
 	Standing consent.Standing
 	// Corrected are the positions of what was told and holds no more, each with that of the correction or cancellation.
@@ -84,6 +85,7 @@ func (s *State) Clone() *State {
 // Apply folds one event of the citizen's aggregate at a position into the state.
 func (s *State) Apply(position int64, event any) {
 	s.Version++
+	s.Seen = position
 	switch e := event.(type) {
 	case citizen.Change:
 		switch e.Type {
@@ -262,6 +264,9 @@ func (j *Journal) States(ctx context.Context, ids ...citizen.ID) ([]*State, erro
 	}
 	return out, err
 }
+
+// Remembered is a citizen's state from memory, where this process has it, as of its Seen.
+func (j *Journal) Remembered(id citizen.ID) (*State, bool) { return j.states.Get(id) }
 
 // FreshStates reads citizens' states from the log: each is complete at least up to the log's head when it was called.
 func (j *Journal) FreshStates(ctx context.Context, ids ...citizen.ID) ([]*State, error) {

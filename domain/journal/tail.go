@@ -57,10 +57,7 @@ func (t *tail) read(ctx context.Context, log eventstore.Log, from int64, limit i
 func (t *tail) known(from int64, limit int) (page []eventstore.Recorded, ahead bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.recs) == 0 {
-		return nil, true
-	}
-	at := from - t.recs[0].Position
+	at := from - t.first()
 	switch {
 	case at < 0:
 		return nil, false
@@ -69,6 +66,29 @@ func (t *tail) known(from int64, limit int) (page []eventstore.Recorded, ahead b
 	}
 	to := min(int(at)+limit, len(t.recs))
 	return t.recs[at:to:to], false
+}
+
+// at gives single records; those that are not known are empty, and listed.
+func (t *tail) at(positions []int64) (recs []eventstore.Recorded, missing []int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	recs = make([]eventstore.Recorded, len(positions))
+	for i, position := range positions {
+		if at := position - t.first(); at >= 0 && at < int64(len(t.recs)) {
+			recs[i] = t.recs[at]
+		} else {
+			missing = append(missing, position)
+		}
+	}
+	return recs, missing
+}
+
+// first is the position of the oldest record.
+func (t *tail) first() int64 {
+	if len(t.recs) == 0 {
+		return 0
+	}
+	return t.recs[0].Position
 }
 
 // keep adds a page that was read from a position beyond all that is known, and drops the oldest.
@@ -80,7 +100,7 @@ func (t *tail) keep(from int64, page []eventstore.Recorded) {
 			return // records were taken out of the log here
 		}
 	}
-	if n := len(t.recs); n > 0 && len(page) > 0 && t.recs[n-1].Position+1 != from {
+	if len(page) > 0 && t.first()+int64(len(t.recs)) != from {
 		t.recs, t.size = nil, 0
 	}
 	t.recs = append(t.recs, page...)

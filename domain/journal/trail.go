@@ -97,7 +97,7 @@ func (t Trail) Apply(ctx context.Context, tx *ViewTx, entries []Entry) error {
 
 // change files the receipt of the change that was decided on.
 func (t Trail) change(ctx context.Context, tx *ViewTx, e *Entry) error {
-	recs, err := t.journal.store.Read(ctx, e.Cause)
+	recs, err := t.journal.Records(ctx, e.Cause)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (t Trail) disclosed(ctx context.Context, tx *ViewTx, e *Entry, d Disclosed)
 	for i, item := range d.Items {
 		positions[i] = item.Position
 	}
-	recs, err := t.journal.store.Read(ctx, positions...)
+	recs, err := t.journal.Records(ctx, positions...)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package projection
 import (
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +89,7 @@ func (f Figures) causes(ctx context.Context, entries []journal.Entry) (map[int64
 	if len(positions) == 0 {
 		return out, nil
 	}
-	recs, err := f.journal.Store().Read(ctx, positions...)
+	recs, err := f.journal.Records(ctx, positions...)
 	for i := range recs {
 		out[recs[i].Position] = recs[i].Type
 	}
@@ -105,7 +107,7 @@ func (f Figures) disclosed(ctx context.Context, c *count, e *journal.Entry, d jo
 	if len(positions) == 0 {
 		return nil
 	}
-	recs, err := f.journal.Store().Read(ctx, positions...)
+	recs, err := f.journal.Records(ctx, positions...)
 	if err != nil {
 		return err
 	}
@@ -189,6 +191,9 @@ func (c *count) proposed(p journal.AgreementProposed) error {
 }
 
 func (c *count) write(ctx context.Context) error {
+	if err := c.tx.Load(ctx, slices.Collect(maps.Keys(c.more))...); err != nil {
+		return err
+	}
 	for key, n := range c.more {
 		was, err := c.tx.Get(ctx, []byte(key))
 		if err != nil {
