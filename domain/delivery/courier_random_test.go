@@ -258,7 +258,7 @@ func newBrittle(t *testing.T, random *rand.Rand) (*brittleStore, *journal.Journa
 	keys, err := sqlite.OpenKeys(context.Background(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keys.Close()) })
-	brittle := &brittleStore{Store: store, random: random}
+	brittle := &brittleStore{Store: journaltest.Alone(store), random: random}
 	return brittle, journaltest.Begin(t, journaltest.Options{Wall: true, Clock: time.Now}, brittle, keys)
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/domain/journal/journaltest"
 	"github.com/tellonce/hub/eventstore"
 )
 
@@ -27,7 +26,8 @@ func courierTest(t *testing.T, people, lanes int, test func(t *testing.T, r *rou
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRounds(t, journaltest.New(t, journaltest.Options{Wall: true}), people, lanes)
+		_, j := newBrittle(t, nil)
+		r := newRounds(t, j, people, lanes)
 		r.schedule = shortly
 		test(t, r)
 	})

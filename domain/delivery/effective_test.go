@@ -198,7 +198,7 @@ func TestWhatWasGivenDoesNotFallDueAgain(t *testing.T) {
 // number in memory.
 func TestManyThatWaitCostNothing(t *testing.T) {
 	t.Parallel()
-	ctx, many := context.Background(), 100_000
+	ctx, many := context.Background(), 20_000
 	if testing.Short() {
 		many = 5_000
 	}

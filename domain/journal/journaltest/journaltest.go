@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,12 +113,15 @@ func Begin(t testing.TB, o Options, store eventstore.Store, keyStore seal.KeySto
 	return open(t, o, genesis, store, keyStore, wrapper)
 }
 
+// registry compiles the schemas once: it only reads afterwards.
+var registry = sync.OnceValues(schemas.New)
+
 func open(t testing.TB, o Options, g journal.Genesis, store eventstore.Store, keyStore seal.KeyStore, wrapper seal.KeyWrapper) *journal.Journal {
 	t.Helper()
 	ctx := context.Background()
 	keyring, err := seal.NewKeyring(ctx, seal.Config{Store: keyStore, Wrapper: wrapper, LogID: g.LogID})
 	require.NoError(t, err)
-	registry, err := schemas.New()
+	registry, err := registry()
 	require.NoError(t, err)
 	j, err := journal.Open(ctx, journal.Config{Store: store, Keyring: keyring, Registry: registry, Clock: o.Clock})
 	require.NoError(t, err)
@@ -142,4 +146,25 @@ func (o Options) genesis() journal.Genesis {
 		genesis.Clock = journal.ClockWall
 	}
 	return genesis
+}
+
+// Alone makes a store one that no other process appends to: this one's appends alone wake who waits. In a bubble of synctest, where a look at
+// the file costs time and a day of waiting none, an hour would else be a quarter of a million looks.
+func Alone(store eventstore.Store) eventstore.Store { return &alone{Store: store} }
+
+type alone struct {
+	eventstore.Store
+	signal eventstore.Signal
+}
+
+func (s *alone) Append(ctx context.Context, appends ...eventstore.Append) ([]eventstore.Result, error) {
+	results, err := s.Store.Append(ctx, appends...)
+	for _, r := range results {
+		s.signal.Raise(r.Position + int64(r.Count) - 1)
+	}
+	return results, err
+}
+
+func (s *alone) Wait(ctx context.Context, position int64) error {
+	return s.signal.Wait(ctx, position, time.Minute)
 }
