@@ -276,8 +276,8 @@ func (o *object) err() error {
 }
 
 // canonical are the RFC 8785 bytes of a body with the place it was sent to: what an Idempotency-Key stands for.
-func canonical(place string, members map[string]any) ([]byte, error) {
-	body, err := schemas.Canonical(members)
+func canonical(place string, content any) ([]byte, error) {
+	body, err := schemas.Canonical(content)
 	if err != nil { // a number beyond the range of a double: no valid body holds one
 		return nil, newProblem(citizen.CodeSchema, schemaFault("", "a number is too large"))
 	}

@@ -171,6 +171,19 @@ func commandID(key string) (string, error) {
 	return strings.ToLower(key), nil
 }
 
+// repeatable is the command of a request that may be repeated by its Idempotency-Key: without one it can't be.
+func repeatable(ctx context.Context, key, place string, body any) (journal.CommandID, error) {
+	if key == "" {
+		return journal.CommandID{}, nil
+	}
+	id, err := commandID(key)
+	if err != nil {
+		return journal.CommandID{}, err
+	}
+	content, err := canonical(place, body)
+	return journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: content}, err
+}
+
 // maybeCommandID reads an optional Idempotency-Key; without one the command gets an id that nobody can repeat.
 func maybeCommandID(key string) (string, error) {
 	if key == "" {

@@ -177,19 +177,11 @@ func secretOf(verifier, signature string, until time.Time) *secretOutput {
 
 // secretCommand is the command of a request whose secret, if it gives one, no hash on the log may be made of.
 func secretCommand(ctx context.Context, key, place string, body *object) (journal.CommandID, error) {
-	if key == "" {
-		return journal.CommandID{}, nil
-	}
-	id, err := commandID(key)
-	if err != nil {
-		return journal.CommandID{}, err
-	}
 	members := maps.Clone(body.members)
 	if _, given := members["secret"]; given {
 		members["secret"] = true
 	}
-	content, err := canonical(place, members)
-	return journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: content}, err
+	return repeatable(ctx, key, place, members)
 }
 
 // endpoint is GET /v1/streams/{stream}/endpoint.
@@ -206,13 +198,9 @@ func (s *server) endpoint(ctx context.Context, in *streamInput) (*endpointOutput
 
 // removeEndpoint is DELETE /v1/streams/{stream}/endpoint.
 func (s *server) removeEndpoint(ctx context.Context, in *endpointInput) (*struct{}, error) {
-	command := journal.CommandID{}
-	if in.Key != "" {
-		id, err := commandID(in.Key)
-		if err != nil {
-			return nil, err
-		}
-		command = journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: []byte("DELETE /v1/streams/" + in.Stream + "/endpoint")}
+	command, err := repeatable(ctx, in.Key, "DELETE /v1/streams/"+in.Stream+"/endpoint", nil)
+	if err != nil {
+		return nil, err
 	}
 	return nil, s.Endpoints.Remove(ctx, caller(ctx), command, in.Stream)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tellonce/hub/domain/delivery"
 	"github.com/tellonce/hub/domain/journal"
-	"github.com/tellonce/hub/schemas"
 )
 
 var streamOwners = []journal.Role{journal.RoleMinistry, journal.RoleOperator}
@@ -55,18 +54,9 @@ func (s *server) receipts(ctx context.Context, in *receiptsInput) (*struct{}, er
 	if err != nil {
 		return nil, err
 	}
-	command := journal.CommandID{}
-	if in.Key != "" {
-		id, err := commandID(in.Key)
-		if err != nil {
-			return nil, err
-		}
-		content, err := schemas.Canonical(list)
-		if err != nil {
-			return nil, err
-		}
-		content = slices.Concat([]byte("POST /v1/streams/"+in.Stream+"/receipts\n"), content)
-		command = journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: content}
+	command, err := repeatable(ctx, in.Key, "POST /v1/streams/"+in.Stream+"/receipts", list)
+	if err != nil {
+		return nil, err
 	}
 	return nil, s.Delivery.Record(ctx, caller(ctx), command, in.Stream, receipts)
 }

@@ -35,7 +35,7 @@ func (s *server) steerRoutes() {
 			method: http.MethodPost, path: path + "/" + one.verb, id: one.verb + "Stream", tag: "streams", roles: streamOwners, status: http.StatusNoContent,
 			summary: one.summary, description: one.description, codes: changing,
 		}, func(ctx context.Context, in *endpointInput) (*struct{}, error) {
-			command, err := s.steering(ctx, in, "POST "+path+"/"+one.verb, nil)
+			command, err := repeatable(ctx, in.Key, "POST /v1/streams/"+in.Stream+"/"+one.verb, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -147,23 +147,6 @@ type (
 	}
 )
 
-// steering is the command of a request about a stream; it can't be repeated without a key.
-func (s *server) steering(ctx context.Context, in *endpointInput, place string, body *object) (journal.CommandID, error) {
-	if in.Key == "" {
-		return journal.CommandID{}, nil
-	}
-	id, err := commandID(in.Key)
-	if err != nil {
-		return journal.CommandID{}, err
-	}
-	members := map[string]any{}
-	if body != nil {
-		members = body.members
-	}
-	content, err := canonical(place+"\n"+in.Stream, members)
-	return journal.CommandID{Issuer: scope(caller(ctx)), ID: id, Content: content}, err
-}
-
 func (s *server) cursor(lane int, number int64) string {
 	return delivery.Cursor{Generation: s.Journal.Genesis().Generation, Lane: lane, Number: number}.String()
 }
@@ -220,7 +203,7 @@ func (s *server) redrive(ctx context.Context, in *endpointInput) (*struct{}, err
 	if generation := s.Journal.Genesis().Generation; from.Generation != generation || to.Generation != generation || from.Lane != to.Lane {
 		return nil, delivery.ErrUnknownCursor
 	}
-	command, err := s.steering(ctx, in, "POST /v1/streams/{stream}/redrive", body)
+	command, err := repeatable(ctx, in.Key, "POST /v1/streams/"+in.Stream+"/redrive", body.members)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +238,7 @@ func (s *server) replay(ctx context.Context, in *endpointInput) (*replayOutput, 
 		parts, err = s.Delivery.PreviewReplay(ctx, caller(ctx), in.Stream, ask)
 	} else {
 		var command journal.CommandID
-		if command, err = s.steering(ctx, in, "POST /v1/streams/{stream}/replays", body); err != nil {
+		if command, err = repeatable(ctx, in.Key, "POST /v1/streams/"+in.Stream+"/replays", body.members); err != nil {
 			return nil, err
 		}
 		parts, err = s.Delivery.Replay(ctx, caller(ctx), command, in.Stream, ask)
@@ -309,7 +292,7 @@ func (s *server) synthesize(ctx context.Context, in *endpointInput) (*struct{}, 
 	if err := body.err(); err != nil {
 		return nil, err
 	}
-	command, err := s.steering(ctx, in, "POST /v1/streams/{stream}/synthetic", body)
+	command, err := repeatable(ctx, in.Key, "POST /v1/streams/"+in.Stream+"/synthetic", body.members)
 	if err != nil {
 		return nil, err
 	}

@@ -28,12 +28,7 @@ func (c *cli) agreementLoad() *cobra.Command {
 		Use:   "load DIR",
 		Short: "Propose every agreement (*.yaml) of a directory; in a sandbox they are approved at once",
 		Args:  exactly(1, "a directory of agreements"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, args []string) error {
 			loaded, err := h.loadAgreements(cmd.Context(), os.DirFS(args[0]), args[0])
 			if err != nil {
 				return err
@@ -50,7 +45,7 @@ func (c *cli) agreementLoad() *cobra.Command {
 			}
 			_, err = c.settle(cmd.Context(), h)
 			return err
-		},
+		}),
 	}
 }
 

@@ -17,12 +17,7 @@ func (c *cli) agreementList() *cobra.Command {
 		Use:   "list [--all]",
 		Short: "List the agreements that are approved and not ended; with --all every version ever proposed, with its state",
 		Args:  exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, _ []string) error {
 			versions, err := h.command.AgreementVersions(cmd.Context())
 			if err != nil {
 				return err
@@ -42,7 +37,7 @@ func (c *cli) agreementList() *cobra.Command {
 				}
 			}
 			return out.flush()
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every version: proposed, approved, replaced and ended ones, too")
 	return cmd

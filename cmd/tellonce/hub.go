@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
 
 	"github.com/tellonce/hub/adapters/auth"
 	"github.com/tellonce/hub/adapters/keys"
@@ -74,6 +75,18 @@ func openHub(ctx context.Context, c *config, logger *slog.Logger) (h *hub, err e
 	h.command, h.delivery = command.New(h.journal), delivery.New(h.journal)
 	h.projection, h.audit = projection.New(h.journal), audit.New(h.journal)
 	return h, h.openTokens(genesis)
+}
+
+// onHub is a command on the open log that the configuration names.
+func (c *cli) onHub(run func(cmd *cobra.Command, h *hub, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		h, err := openHub(cmd.Context(), &c.config, c.logger())
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		return run(cmd, h, args)
+	}
 }
 
 // openStore opens the log's store; mustExist forbids making one.

@@ -93,12 +93,7 @@ func (c *cli) rebuildCommand() *cobra.Command {
 		Use:   "rebuild [VIEW]",
 		Short: "Fold a view, or all of them, from the log again",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, args []string) error {
 			var names []string
 			for _, view := range append(h.views(), notice.NewDue(h.journal)) {
 				names = append(names, view.Name())
@@ -119,7 +114,7 @@ func (c *cli) rebuildCommand() *cobra.Command {
 				return usageError{fmt.Errorf("there is no view %q; there are %s", args[0], strings.Join(names, ", "))}
 			}
 			return nil
-		},
+		}),
 	}
 }
 

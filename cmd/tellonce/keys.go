@@ -158,17 +158,12 @@ func (c *cli) keysTombstones() *cobra.Command {
 			"backups, and plant it with --import in a restored key store, before the hub is started: what was erased is erased again.\n" +
 			"The lines hold no personal data.",
 		Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, _ []string) error {
 			if file != "" {
 				return c.plantTombstones(cmd.Context(), h.keyring, file)
 			}
 			return c.printTombstones(cmd.Context(), h.keyring)
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&file, "import", "", "plant the tombstones of a file (- for stdin); may be repeated")
 	return cmd

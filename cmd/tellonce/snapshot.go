@@ -21,12 +21,7 @@ func (c *cli) snapshotRun() *cobra.Command {
 			"a link, or an agreement that comes into force or widens. A running hub does so by itself, and so do import and agreement load. Stopped, it\n" +
 			"goes on where it stopped; run twice, or beside a hub, nothing is taken twice.",
 		Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, _ []string) error {
 			taken, err := c.settle(cmd.Context(), h)
 			if err != nil {
 				return err
@@ -36,7 +31,7 @@ func (c *cli) snapshotRun() *cobra.Command {
 				return err
 			}
 			return out.flush()
-		},
+		}),
 	}
 }
 
@@ -65,12 +60,7 @@ func (c *cli) snapshotList() *cobra.Command {
 		Use:   "list",
 		Short: "List the snapshots of whole populations: waiting for their day, running, done",
 		Args:  exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, _ []string) error {
 			jobs, err := h.command.Snapshots().Jobs(cmd.Context())
 			if err != nil {
 				return err
@@ -82,7 +72,7 @@ func (c *cli) snapshotList() *cobra.Command {
 				}
 			}
 			return out.flush()
-		},
+		}),
 	}
 }
 

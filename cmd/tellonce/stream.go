@@ -22,12 +22,7 @@ func (c *cli) streamList() *cobra.Command {
 		Use:   "list",
 		Short: "List every stream's lanes and their last numbers",
 		Args:  exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, _ []string) error {
 			lanes, err := h.delivery.Status(cmd.Context())
 			if err != nil {
 				return err
@@ -40,7 +35,7 @@ func (c *cli) streamList() *cobra.Command {
 				}
 			}
 			return out.flush()
-		},
+		}),
 	}
 }
 

@@ -17,14 +17,9 @@ import (
 func (c *cli) steer(use, short, long string, run func(ctx context.Context, h *hub, stream string, rest []string) error, args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: long, Args: args,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := openHub(cmd.Context(), &c.config, c.logger())
-			if err != nil {
-				return err
-			}
-			defer h.Close()
+		RunE: c.onHub(func(cmd *cobra.Command, h *hub, args []string) error {
 			return explainSteer(run(cmd.Context(), h, args[0], args[1:]))
-		},
+		}),
 	}
 }
 

@@ -93,7 +93,9 @@ func TestAWebhookIsSteeredFromATerminal(t *testing.T) {
 }
 
 // lines are the events that have come.
-func (l *listening) lines() []string { return strings.Split(strings.TrimSpace(l.printed.String()), "\n") }
+func (l *listening) lines() []string {
+	return strings.Split(strings.TrimSpace(l.printed.String()), "\n")
+}
 
 // until waits for events.
 func (l *listening) until(t *testing.T, enough func(came []string) bool) (came []string) {
