@@ -258,7 +258,7 @@ func TestBrowserResidentByKeyboard(t *testing.T) {
 			b.press(chromedp.KeyEvent(kb.Enter))
 			b.tabTo("persona-0-0")
 			b.do(chromedp.KeyEvent(" "))
-			b.tabTo("Sign in")
+			b.tabTo("acr") // the first button
 			b.press(chromedp.KeyEvent(kb.Enter))
 			b.tabTo("Change: Home address")
 			b.press(chromedp.KeyEvent(kb.Enter))

@@ -196,6 +196,12 @@ func (p *pages) serve(t *testing.T) {
 	if len(p.config.Personas) > 0 {
 		p.provide(t, mux)
 	}
+	p.start(t, mux)
+}
+
+// start puts the pages beside what is in mux already.
+func (p *pages) start(t *testing.T, mux *http.ServeMux) {
+	t.Helper()
 	handler, err := web.New(p.config)
 	require.NoError(t, err)
 	for _, pattern := range web.Patterns() {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -155,10 +156,7 @@ func (s *server) show(r *request, status int, name string, v view) error {
 		v.ActsFor = r.ward.Name
 	}
 	v.SignedIn, v.Name = r.role != journal.RoleNone, s.nameOf(r)
-	v.Home = "/" + v.Lang + homeOf(r.role)
-	if !v.SignedIn {
-		v.Home = "/" + v.Lang + "/"
-	}
+	v.Home = "/" + v.Lang + cmp.Or(homeOf(r.role), "/")
 	var b bytes.Buffer
 	if err := s.pages[v.Lang].templates[name].ExecuteTemplate(&b, "layout", v); err != nil {
 		return err

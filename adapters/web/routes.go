@@ -56,6 +56,7 @@ func (s *server) publicPages(handle handleFunc) {
 	}
 	handle("POST", "/sign-out", anybody, s.signOut)
 	handle("GET", "/signed-out", anybody, s.signedOutPage)
+	handle("GET", "/signed-out/provider", anybody, s.leaveProvider)
 	if s.Chooser != nil {
 		handle("GET", "/sandbox-idp/{request}", anybody, s.chooserPage)
 		handle("POST", "/sandbox-idp/{request}", anybody, s.chooserPost)

@@ -119,7 +119,17 @@ func (s *server) signOut(r *request) error {
 	return r.redirect("/signed-out")
 }
 
-// signedOutPage says so, and leads to the provider's own sign-out: by a link, for no form may lead to another site.
+// signedOutPage says so, and leads to the provider's own sign-out, where there is one.
 func (s *server) signedOutPage(r *request) error {
-	return s.show(r, http.StatusOK, "sign-in-out", view{Title: r.say("sign-in.out.title"), Data: s.SignIn.EndSession(r.lang())})
+	return s.show(r, http.StatusOK, "sign-in-out", view{Title: r.say("sign-in.out.title"), Data: s.SignIn.EndSession(r.lang()) != ""})
+}
+
+// leaveProvider goes to the provider's own sign-out: by a link, for no form may lead to another site.
+func (s *server) leaveProvider(r *request) error {
+	address := s.SignIn.EndSession(r.lang())
+	if address == "" {
+		return r.redirect("/signed-out")
+	}
+	http.Redirect(r.w, r.Request, address, http.StatusSeeOther)
+	return nil
 }

@@ -166,14 +166,14 @@ func (s *server) notSignedIn(r *request, err error) error {
 func (s *server) signInProblem(r *request, why string) error {
 	return s.show(r, http.StatusOK, "sign-in-problem", view{
 		Title: r.say("sign-in.problem." + why + ".title"),
-		Data:  signInFailure{Text: r.say("sign-in.problem." + why + ".text"), Out: s.SignIn.EndSession(r.lang()), Known: why != "unknown"},
+		Data:  signInFailure{Text: r.say("sign-in.problem." + why + ".text"), Out: s.SignIn.EndSession(r.lang()) != "", Known: why != "unknown"},
 	})
 }
 
 type signInFailure struct {
 	Text  string
-	Out   string // the provider's sign-out
-	Known bool   // the same person may try again
+	Out   bool // the provider has a sign-out of its own
+	Known bool // the same person may try again
 }
 
 // stepUp asks a resident for a stronger log-in than they came by, and keeps where they were: what they typed is in their drafts.

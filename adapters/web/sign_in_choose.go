@@ -69,17 +69,12 @@ func (s *server) chooserPost(r *request) error {
 
 func (s *server) showChooser(r *request, status, acr int, problems []problem) error {
 	v := chooserView{Strong: acr > 1}
-	for _, role := range []struct {
-		role journal.Role
-		key  string
-	}{
-		{journal.RoleCitizen, "role.citizen"}, {journal.RoleClerk, "sign-in.role.clerk"}, {journal.RoleRegistrar, "sign-in.role.registrar"},
-		{journal.RoleMinistry, "role.ministry"}, {journal.RoleOfficer, "role.officer"}, {journal.RoleProtector, "sign-in.role.protector"},
-		{journal.RoleAuditor, "sign-in.role.auditor"},
+	for _, role := range []journal.Role{
+		journal.RoleCitizen, journal.RoleClerk, journal.RoleRegistrar, journal.RoleMinistry, journal.RoleOfficer, journal.RoleProtector, journal.RoleAuditor,
 	} {
-		group := personaGroup{Title: r.say(role.key)}
+		group := personaGroup{Title: r.say("sign-in.role." + string(role))}
 		for i := range s.Personas {
-			if p := &s.Personas[i]; p.Role == role.role {
+			if p := &s.Personas[i]; p.Role == role {
 				group.Personas = append(group.Personas, s.choice(r, p))
 			}
 		}

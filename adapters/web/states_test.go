@@ -32,7 +32,7 @@ type pageState struct {
 
 // states are all of them, area by area: each list stands in states_<area>_test.go.
 func states() []pageState {
-	return slices.Concat(publicStates(), residentStates(), rightsStates(), ministryStates(), officerStates())
+	return slices.Concat(publicStates(), signInStates(), residentStates(), rightsStates(), ministryStates(), officerStates())
 }
 
 // ownHub is for a state whose open changes something: nothing has to happen before, but nobody else may see it.
