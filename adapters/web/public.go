@@ -71,7 +71,9 @@ func (s *server) privacyPage(r *request) error {
 	}
 	v := privacyView{Who: append(byLaw, byConsent...)}
 	for _, row := range s.Journal.Registry().Rows() {
-		v.Told = append(v.Told, r.words.in(row.Label))
+		if row.Fact {
+			v.Told = append(v.Told, r.words.in(row.Label))
+		}
 	}
 	for _, kept := range citizen.Retentions() {
 		v.Kept = append(v.Kept, citizen.KeptSentence(kept.Class, citizen.KeptByRetention, r.lang()))

@@ -32,7 +32,7 @@ func TestAgreementsInForce(t *testing.T) {
 	require.Less(t, strings.Index(page.text, "Health card"), strings.Index(page.text, "Only if you agree"))
 	require.Greater(t, strings.Index(page.text, "Public library"), strings.Index(page.text, "Only if you agree"))
 	b.get("/fr/who-gets-what", http.StatusOK).says("Selon la loi", "Ministère de la Santé (Carte Santé)", "Seulement si vous acceptez")
-	b.get("/en/privacy", http.StatusOK).says("Public library Address, Name", "Your consent", "Invented Records Act")
+	b.get("/en/privacy", http.StatusOK).saysNot("Consent given").says("Public library Address, Name", "Your consent", "Invented Records Act")
 
 	page.saysNot("Tax credits") // its agreement begins later
 	_, err := p.command.EndAgreement(t.Context(), command.Command{Actor: operator}, "library-membership", "")
