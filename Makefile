@@ -13,7 +13,7 @@ demo: web ## The same in the full look: needs npm, and says so and goes on witho
 web: ## The pages' full look, into adapters/web/dist
 	@deploy/dev/web
 
-build: ## bin/tellonce
+build: web ## bin/tellonce
 	$(GO) build -trimpath -o bin/tellonce ./cmd/tellonce
 
 check: ## Fast: formatting, vet and all tests that need no server, in under 2 minutes

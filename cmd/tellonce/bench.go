@@ -57,7 +57,7 @@ func (c *cli) benchCommand() *cobra.Command {
 	cmd.Flags().IntVar(&b.citizens, "citizens", 20000, "invented citizens for tell")
 	cmd.Flags().IntVar(&b.lines, "lines", 100000, "lines for the import of lines")
 	cmd.Flags().IntVar(&b.events, "events", 100000, "events of the log that is proved")
-	cmd.AddCommand(c.benchDelivery(), c.benchWaiters())
+	cmd.AddCommand(c.benchDelivery(), c.benchWaiters(), c.benchWeb())
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tellonce/hub/adapters/web"
 	"github.com/tellonce/hub/domain/command"
 	"github.com/tellonce/hub/domain/journal"
 )
@@ -78,6 +79,9 @@ func (c *cli) demo(ctx context.Context, s serveConfig) error {
 			return err
 		}
 		fmt.Fprintf(c.err, demoGuide, url, url, c.config.store)
+		if full, err := web.FullLook(); err == nil && !full {
+			fmt.Fprintln(c.err, "The pages have their plain look here; `make demo` shows them in the Ontario Design System (it needs npm).")
+		}
 		return nil
 	})
 }

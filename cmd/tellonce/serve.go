@@ -32,7 +32,9 @@ type serveConfig struct {
 	webhook        webhookFlags
 	signInFlags    signInFlags
 	stoppedAfter   time.Duration
-	personas       []web.Persona // of a sandbox
+	contact        string
+	personas       []web.Persona                   // of a sandbox
+	around         func(http.Handler) http.Handler // measures what is served; nil: nothing does
 }
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -74,6 +76,7 @@ func (s *serveConfig) flags(cmd *cobra.Command) {
 	s.notices.flags(cmd)
 	s.webhook.flags(cmd)
 	s.signInFlags.flags(cmd)
+	cmd.Flags().StringVar(&s.contact, "contact", "", "where people write or call when something on the pages is in their way")
 	cmd.Flags().DurationVar(&s.stoppedAfter, "stopped-after", delivery.DefaultStopped, "say so when a ministry has answered or taken nothing for so long, though something waits")
 }
 
@@ -172,7 +175,7 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 	}
 	config := web.Config{
 		Journal: a.journal, Command: a.command, Delivery: a.delivery, Projection: a.projection, Audit: a.audit,
-		Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now, Drain: a.drain, Console: a.console(),
+		Ministries: ministries, Sources: []string{"demo", "import"}, Logger: a.logger, Clock: time.Now, Drain: a.drain, Console: a.console(), Contact: a.contact,
 	}
 	sandboxIDP, err := a.signIn(&config)
 	if err != nil {
@@ -194,6 +197,9 @@ func (a *app) handlers() (public, operator http.Handler, err error) {
 		outer.Handle("/", public)
 		outer.Handle(auth.SandboxPath+"/", sandboxIDP)
 		public = outer
+	}
+	if a.around != nil {
+		public = a.around(public)
 	}
 	return public, operator, nil
 }
