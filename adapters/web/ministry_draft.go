@@ -230,7 +230,8 @@ func (d *agreementDraft) fill(r *request, step string, known []string) {
 	case stepFields:
 		d.Fields = nil
 		for _, field := range known {
-			if contains(r.PostForm["field"], field) {
+			event, name, _ := strings.Cut(field, " ")
+			if contains(r.PostForm["field-"+event], name) {
 				d.Fields = append(d.Fields, field)
 			}
 		}

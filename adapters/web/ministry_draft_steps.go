@@ -229,7 +229,7 @@ func (s *server) fieldGroups(labels consent.Labels, d *agreementDraft) (out []fi
 		group := fieldGroup{Event: row.Type, Label: what}
 		for i, name := range row.FieldNames() {
 			group.Fields = append(group.Fields, choiceLine{
-				ID: "field-" + row.Type + "-" + name, Value: row.Type + " " + name, Label: names[i], Chosen: d.has(row.Type, name),
+				ID: "field-" + row.Type + "-" + name, Value: name, Label: names[i], Chosen: d.has(row.Type, name),
 			})
 		}
 		out = append(out, group)

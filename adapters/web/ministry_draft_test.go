@@ -16,7 +16,7 @@ func draftForms() map[string]url.Values {
 	return map[string]url.Values{
 		"about": {"name": {"rebates"}, "title_en": {"Home rebates"}, "title_fr": {"Remises pour la maison"},
 			"purpose_en": {"Send rebates to where you live"}, "purpose_fr": {"Envoyer les remises où vous habitez"}},
-		"fields": {"field": {"address-changed city", "address-changed street", "nonsense field"}},
+		"fields": {"field-address-changed": {"city", "street", "nonsense"}, "field-nonsense": {"city"}},
 		"why":    {"why-address-changed-street": {"Cheques go to a street"}, "why-address-changed-city": {"Cheques go to a city"}},
 		"basis":  {"basis": {"consent"}, "law": {""}, "population": {"all"}},
 	}
@@ -95,7 +95,7 @@ func TestErrorsOfADraft(t *testing.T) {
 		"no title":     {"about", "title_fr", "", "title_fr"},
 		"a long one":   {"about", "purpose_en", strings.Repeat("x", 301), "purpose_en"},
 		"two lines":    {"about", "purpose_fr", "a\nb", "purpose_fr"},
-		"no field":     {"fields", "field", "nonsense field", "fields"},
+		"no field":     {"fields", "field-address-changed", "nonsense", "fields"},
 		"no basis":     {"basis", "basis", "", "basis"},
 		"no law":       {"basis", "basis", "statute", "law"},
 		"whom it's on": {"basis", "population", "some", "population"},
