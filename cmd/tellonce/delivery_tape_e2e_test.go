@@ -373,3 +373,32 @@ func (c *consumers) whole(one *consumer) []string {
 	require.Fail(c, "it grows and grows", one.stream)
 	return nil
 }
+
+// TestTheFoldOfTwoWhoBecomeOne: what ended for one of them before, did not end for the other. The client and the fold by somebody else agree.
+func TestTheFoldOfTwoWhoBecomeOne(t *testing.T) {
+	t.Parallel()
+	const stream = "moh.invented"
+	file := filepath.Join(t.TempDir(), "table.sqlite")
+	store, err := sqlitestore.Open(t.Context(), file, stream)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	c, err := ministry.New(ministry.Config{Stream: stream, Store: store, Handler: ministry.Table{Records: store}})
+	require.NoError(t, err)
+	events := map[string]wireEvent{}
+	for i, rest := range []string{
+		`"type":"tellonce.language-changed.v1","kind":"fact","subject":"a","effective":"2026-01-02","agreement":"card@1","data":{"language":"en"}`,
+		`"type":"tellonce.language-changed.v1","kind":"fact","subject":"b","effective":"2026-01-03","agreement":"card@1","data":{"language":"fr"}`,
+		`"type":"tellonce.ended.v1","kind":"ended","subject":"a","agreement":"card@1","data":{}`,
+		`"type":"tellonce.rekeyed.v1","kind":"rekeyed","subject":"b","agreement":"card@1","data":{"subject":"a"}`,
+	} {
+		text := fmt.Sprintf(`{"specversion":"1.0","id":"1.0.%d","sequence":"%012d","source":"https://hub.example/streams/%s","time":"2026-02-01T00:00:00Z",%s}`,
+			i+1, i+1, stream, rest)
+		e, err := ministry.ParseEvent([]byte(text))
+		require.NoError(t, err)
+		require.NoError(t, c.Deliver(t.Context(), e))
+		w := wired(t, []byte(text))
+		events[w.ID] = w
+	}
+	require.Equal(t, naive(events), kept(t, file, stream))
+	require.Len(t, naive(events), 2)
+}

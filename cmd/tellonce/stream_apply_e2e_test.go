@@ -146,12 +146,7 @@ func naive(events map[string]wireEvent) []string {
 	slices.SortFunc(ordered, func(a, b wireEvent) int {
 		return cmp.Or(cmp.Compare(laneOf(a.ID), laneOf(b.ID)), cmp.Compare(numberOf(a.ID), numberOf(b.ID)))
 	})
-	known := map[string]string{} // who is known as whom, in the end
-	for _, e := range ordered {
-		if e.Kind == "rekeyed" {
-			known[e.Subject] = e.Data["subject"].(string)
-		}
-	}
+	known := map[string]string{} // who is known as whom, by now: what ended for one of two before they were one did not end for the other
 	who := func(subject string) string {
 		for known[subject] != "" {
 			subject = known[subject]
@@ -180,6 +175,8 @@ func naive(events map[string]wireEvent) []string {
 			}
 			th.last, th.standing = e, "stands"
 			of[e.ID] = th
+		case "rekeyed":
+			known[e.Subject] = e.Data["subject"].(string)
 		case "retracted":
 			if th := of[e.Corrects]; th != nil && th.last.ID == e.Corrects {
 				th.last = wireEvent{}
