@@ -39,6 +39,12 @@ func New(t testing.TB, o Options) *journal.Journal {
 // and its own memory. The store holds genesis alone.
 func Replicas(t testing.TB, o Options, n int) []*journal.Journal {
 	t.Helper()
+	return ReplicasOn(t, o, n, func(s eventstore.Store) eventstore.Store { return s })
+}
+
+// ReplicasOn is Replicas, with each process's store as wrap makes it, the first one's first.
+func ReplicasOn(t testing.TB, o Options, n int, wrap func(eventstore.Store) eventstore.Store) []*journal.Journal {
+	t.Helper()
 	o = o.withDefaults()
 	data, keys := filepath.Join(t.TempDir(), "data"), t.TempDir()
 	wrapper, err := sealtest.NewWrapper(1)
@@ -55,7 +61,7 @@ func Replicas(t testing.TB, o Options, n int) []*journal.Journal {
 		if i == 0 {
 			require.NoError(t, journal.Begin(context.Background(), store, genesis))
 		}
-		out[i] = open(t, o, genesis, store, keyStore, wrapper)
+		out[i] = open(t, o, genesis, wrap(store), keyStore, wrapper)
 	}
 	return out
 }
