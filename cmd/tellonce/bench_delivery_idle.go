@@ -69,7 +69,7 @@ func (c *cli) benchIdle(ctx context.Context, b deliveryBench) (err error) {
 		if err != nil {
 			return err
 		}
-		firsts, lasts = append(firsts, answer.First.Sub(accepted)), append(lasts, answer.Last.Sub(accepted))
+		firsts, lasts = append(firsts, max(0, answer.First.Sub(accepted))), append(lasts, answer.Last.Sub(accepted)) // the first may be before the teller is woken
 	}
 	after, err := residentMemory()
 	if err != nil {
