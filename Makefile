@@ -2,7 +2,7 @@
 GO    ?= go
 TOOL   = $(GO) tool -modfile=deploy/tools/go.mod
 
-.PHONY: run demo web build check test test-kafka3 lint bench mutate clean
+.PHONY: run demo web screenshots build check test test-kafka3 lint bench mutate clean
 
 run: ## A sandbox with invented residents, on the embedded store
 	$(GO) run ./cmd/tellonce demo

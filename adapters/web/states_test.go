@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -30,9 +31,14 @@ type pageState struct {
 	open func(s *scene, b *browser, lang string) *sheet
 }
 
-// states are all of them, area by area: each list stands in states_<area>_test.go.
+// states are all of them, area by area: each list stands in states_<area>_test.go. TELLONCE_STATES, an expression, leaves those whose name it
+// fits: who writes a page looks at that alone.
 func states() []pageState {
-	return slices.Concat(publicStates(), signInStates(), residentStates(), rightsStates(), ministryStates(), officerStates())
+	all := slices.Concat(publicStates(), signInStates(), residentStates(), rightsStates(), ministryStates(), officerStates())
+	if only, err := regexp.Compile(os.Getenv("TELLONCE_STATES")); err == nil {
+		all = slices.DeleteFunc(all, func(s pageState) bool { return !only.MatchString(s.name) })
+	}
+	return all
 }
 
 // ownHub is for a state whose open changes something: nothing has to happen before, but nobody else may see it.
@@ -101,7 +107,8 @@ var served struct {
 	shots []*shot
 }
 
-// shots opens every state, or gives what was opened before. A state that can't be opened fails the test that asked first, and is missing.
+// shots opens every state, or gives what was opened before. Each opening is a test of its own within the one that asked first, so that the
+// hub of a state ends with it; a state that can't be opened is missing.
 func shots(t *testing.T) []*shot {
 	t.Helper()
 	served.once.Do(func() {
@@ -112,14 +119,11 @@ func shots(t *testing.T) []*shot {
 		for i := range got {
 			places <- struct{}{}
 			state, lang := &all[i/2], []string{"en", "fr"}[i%2]
-			open.Go(func() { // a goroutine of its own: what fails ends it, and not the others
-				defer func() {
-					<-places
-					if got[i] == nil {
-						t.Log("not opened:", state.name, lang)
-					}
-				}()
-				got[i] = &shot{state: state, lang: lang, sheet: state.in(t, shared, lang)}
+			open.Go(func() {
+				defer func() { <-places }()
+				t.Run(state.name+"-"+lang, func(t *testing.T) {
+					got[i] = &shot{state: state, lang: lang, sheet: state.in(t, shared, lang)}
+				})
 			})
 		}
 		open.Wait()
