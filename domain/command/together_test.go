@@ -29,7 +29,9 @@ func TestAFamilyTellsTogether(t *testing.T) {
 			}
 			return all
 		}
-		length := func() [3]int { return [3]int{len(b.history(t, parent)), len(b.history(t, child)), len(b.history(t, other))} }
+		length := func() [3]int {
+			return [3]int{len(b.history(t, parent)), len(b.history(t, child)), len(b.history(t, other))}
+		}
 		before := length()
 
 		_, err = b.command.TellTogether(ctx, by(me), family(parent, other))
