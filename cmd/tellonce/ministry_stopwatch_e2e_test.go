@@ -168,7 +168,11 @@ func (d *developer) arrive(url, way string) {
 		if js[bool](d, `!!find("label", "Ministry of Health")`) {
 			break
 		}
-		d.press("Sign in")
+		next := "Sign in"
+		if js[bool](d, `!!find("main a, main button", "Go to the sign-in page")`) {
+			next = "Go to the sign-in page"
+		}
+		d.press(next)
 	}
 	d.choose("Ministry of Health")
 	d.press("Sign in")
