@@ -105,7 +105,7 @@ func (p *place) crowd(random *rand.Rand, eventType string) error {
 	cmd := p.command("import", "-")
 	cmd.Stdin = &lines
 	if out, err := cmd.CombinedOutput(); err != nil || bytes.Count(out, []byte(`"accepted"`)) != crowdSize {
-		return fmt.Errorf("import: %v\n%s", err, out)
+		return fmt.Errorf("import: %w\n%s", err, out)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (r *reaper) life(ready <-chan error, long bool) (err error) {
 	pid := r.hub.cmd.Process.Pid
 	r.hub.kill()
 	if status, ok := r.hub.cmd.ProcessState.Sys().(syscall.WaitStatus); err != nil || !ok || !status.Signaled() {
-		return within(fmt.Errorf("the hub ended before it was killed: %s: %v", r.hub.cmd.ProcessState, err), r.hub)
+		return within(fmt.Errorf("the hub ended before it was killed: %s: %w", r.hub.cmd.ProcessState, err), r.hub)
 	}
 	host, err := os.Hostname()
 	for _, one := range r.all {
