@@ -160,6 +160,10 @@ func TestTab(t *testing.T) {
 
 func walkByTab(b *tab) (wrong []found) {
 	b.t.Helper()
+	answer[bool](b, `new Promise(done => { // a page's own choice of focus comes with its first frame
+		const look = () => !document.querySelector('[autofocus]') || document.activeElement !== document.body ? done(true) : requestAnimationFrame(look);
+		look();
+	})`)
 	for range evaluate[int](b, stops) + 2 {
 		b.do(chromedp.KeyEvent(kb.Tab))
 		stop := evaluate[struct {

