@@ -31,6 +31,10 @@ type batched struct{ ID, Sequence, Subject, Kind string }
 
 func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
+	if err != nil { // the hub was killed as it sent: nothing is taken
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	if bytes.HasPrefix(body, []byte("{")) { // a challenge: events come in batches
 		var challenge struct{ Data struct{ Challenge string } }
 		_ = json.Unmarshal(body, &challenge)
@@ -40,7 +44,7 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var events []json.RawMessage
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err != nil || json.Unmarshal(body, &events) != nil {
+	if json.Unmarshal(body, &events) != nil {
 		k.wrong = append(k.wrong, "a body that is no batch")
 		return
 	}
