@@ -20,6 +20,9 @@ const (
 // encodedRun is what may be a piece of the request in base64 or the like.
 var encodedRun = regexp.MustCompile(`[A-Za-z0-9+/_=%-]{24,}`)
 
+// percentRun is what stands around percent-encoded bytes: their digits may be letters, and run into those of the word.
+var percentRun = regexp.MustCompile(`[A-Za-z0-9+_.~-]*(%[0-9A-Fa-f]{2}[A-Za-z0-9+_.~-]*)+`)
+
 // wordOr cuts an answer into runs of letters and digits, spaces, and single other characters.
 var wordOr = regexp.MustCompile(`[\pL\pM\pN]+|\s+|.`)
 
@@ -27,13 +30,14 @@ var wordOr = regexp.MustCompile(`[\pL\pM\pN]+|\s+|.`)
 // that are no part of the request, whatever their case and accents, nor base64 of one; digits and all else that is not ASCII go. Printable
 // ASCII, at most 200 bytes.
 func excerpt(answer, request []byte) string {
-	r := requested{held: words(string(request)), lower: bytes.ToLower(request)}
+	r := requested{held: words(string(request)), lower: lowerASCII(request)}
 	text := encodedRun.ReplaceAllStringFunc(string(answer), func(run string) string {
 		if strings.ContainsAny(run, "0123456789+/=%") {
 			return hidden
 		}
 		return run
 	})
+	text = percentRun.ReplaceAllString(text, hidden)
 	var b strings.Builder
 	for _, part := range wordOr.FindAllString(text, -1) {
 		if clean := r.clean(part); clean != hidden || !strings.HasSuffix(b.String(), hidden) {
@@ -79,12 +83,23 @@ func (r *requested) encoded(word string) bool {
 		if err != nil {
 			continue
 		}
-		piece = bytes.ToLower(piece)
+		piece = lowerASCII(piece)
 		if bytes.Contains(r.lower, piece) || slices.ContainsFunc(r.held, func(h string) bool { return strings.Contains(h, string(piece)) }) {
 			return true
 		}
 	}
 	return false
+}
+
+// lowerASCII lowers A to Z alone: a piece may begin or end within a character.
+func lowerASCII(text []byte) []byte {
+	out := bytes.Clone(text)
+	for i, c := range out {
+		if 'A' <= c && c <= 'Z' {
+			out[i] = c + 'a' - 'A'
+		}
+	}
+	return out
 }
 
 // isPlain says whether a word is of ASCII letters alone.

@@ -35,6 +35,7 @@ func TestExcerpt(t *testing.T) {
 		"Tremblay is unknown":                                  "* is unknown",
 		"TRÉMBLAY":                                             "*",
 		"Madame Tremblays file":                                "Madame * file",
+		"unknown: %C3%AAAAA\"}":                                "unknown: *\"}",
 		"born 1980-05-17":                                      "born *-*-*",
 		"17 May 1980":                                          "* May *",
 		"P9N3X9 and aXbY":                                      "* and *",
